@@ -1,0 +1,1 @@
+"""Detectors and classifiers, and the cell table they return."""

@@ -1,0 +1,1 @@
+"""Pure arithmetic from cells and maps to scores."""

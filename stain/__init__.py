@@ -1,0 +1,1 @@
+"""Optical density, unmixing and normalisation: functions on arrays."""

@@ -1,0 +1,1 @@
+"""Decides where to look (tissue, quality, grid) and drives blocks through Dask into stores."""

@@ -1,0 +1,1 @@
+"""One module per clinical question, the cohort runner, reports and exports."""

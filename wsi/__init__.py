@@ -1,0 +1,1 @@
+"""Opens any slide or plain image and reads pixels at a physical resolution."""

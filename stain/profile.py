@@ -1,0 +1,234 @@
+"""The colours of one slide's stains, fitted once per slide and guarded."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import SettingsError
+from .density import density_tables, rgb_to_density, unmixing_matrix
+
+__all__ = ["DAB_VECTOR", "HEMATOXYLIN_VECTOR", "StainProfile", "fit_h_dab", "unmix"]
+
+HEMATOXYLIN_VECTOR = (0.65, 0.70, 0.29)
+"""Hematoxylin, optical density of red, green, blue (Ruifrok and Johnston 2001)."""
+DAB_VECTOR = (0.27, 0.57, 0.78)
+"""Diaminobenzidine, the same source."""
+EOSIN_VECTOR = (0.2159, 0.8012, 0.5581)
+"""Eosin as QuPath's default has it; only used to tell an H&E slide from an H-DAB one."""
+
+TISSUE_DENSITY = 0.15
+"""A pixel carries stain when its mean density exceeds this (base 10): above glass and faint background."""
+EXTREME_PERCENTILE = 1.0
+"""Share of pixels, in percent, beyond the two fitted stain directions (Macenko 2009, alpha = 1)."""
+LEAST_PIXELS = 2_000
+"""Fewer stained pixels than this cannot support a fit."""
+LARGEST_TURN_DEG = 18.0
+"""A fitted vector further than this from the published one is taken for another dye or for noise.
+
+Hematoxylin and DAB lie 37 degrees apart; less than half of that keeps the two from being exchanged."""
+LEAST_SEPARATION_DEG = 20.0
+"""Closer than this the unmixing would amplify noise more than threefold."""
+DAB_SHARE = 0.005
+"""Least share of stained pixels that must look brown before the DAB vector is fitted, not assumed."""
+
+
+@dataclass(frozen=True)
+class StainProfile:
+    """White point and stain vectors of one slide.
+
+    The default is the published H-DAB pair on a perfectly white background.
+    """
+
+    background: tuple[float, float, float] = (255.0, 255.0, 255.0)
+    """What clear glass reads, red green blue, 1-255."""
+    hematoxylin: tuple[float, float, float] = HEMATOXYLIN_VECTOR
+    """Hematoxylin direction in optical density; need not have unit length."""
+    chromogen: tuple[float, float, float] = DAB_VECTOR
+    """DAB direction in optical density."""
+    source: str = "default"
+    """``fitted``, ``default`` or which of the two vectors was fitted."""
+    flags: tuple[str, ...] = ()
+    """What the reader of a result must know, such as ``STAIN_NOT_H_DAB``."""
+
+    @property
+    def vectors(self) -> NDArray[np.float64]:
+        """Unit vectors, hematoxylin then chromogen: (2, 3)."""
+        rows = np.array([self.hematoxylin, self.chromogen], np.float64)
+        return np.asarray(rows / np.linalg.norm(rows, axis=1, keepdims=True))
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON values."""
+        return {
+            "background": list(self.background),
+            "hematoxylin": list(self.hematoxylin),
+            "chromogen": list(self.chromogen),
+            "source": self.source,
+            "flags": list(self.flags),
+        }
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Self:
+        """Read back what `to_json` gave.
+
+        Raises
+        ------
+        SettingsError
+            If a field is missing or has the wrong shape.
+        """
+        try:
+            triples = [_triple(value[name]) for name in ("background", "hematoxylin", "chromogen")]
+            return cls(*triples, source=str(value["source"]), flags=tuple(value["flags"]))
+        except (KeyError, TypeError, ValueError) as error:
+            raise SettingsError(
+                f"this is no stain profile: {error}", "Use a profile that an earlier run has written."
+            ) from error
+
+
+def unmix(image: NDArray[np.uint8], profile: StainProfile) -> NDArray[np.float32]:
+    """Separate an image into hematoxylin and DAB.
+
+    Parameters
+    ----------
+    image : (H, W, 3) uint8 array
+        sRGB pixels.
+    profile : StainProfile
+        The slide's colours.
+
+    Returns
+    -------
+    (2, H, W) float32 array
+        Optical density (base 10) of hematoxylin and of DAB; negative values are cut to 0.
+
+    Notes
+    -----
+    A pixel's result depends on that pixel alone, so it is the same for every tiling. The three
+    logarithms and the matrix are folded into one table per channel and stain.
+    """
+    matrix = unmixing_matrix(profile.vectors)
+    tables = density_tables(profile.background)
+    density = np.empty((2, *image.shape[:2]), np.float32)
+    for stain in range(2):
+        weighted = (tables * matrix[:, stain][:, None]).astype(np.float32)
+        plane = density[stain]
+        np.take(weighted[0], image[..., 0], out=plane)
+        plane += weighted[1][image[..., 1]]
+        plane += weighted[2][image[..., 2]]
+        np.maximum(plane, 0.0, out=plane)
+    return density
+
+
+def fit_h_dab(
+    pixels: NDArray[np.uint8], background: tuple[float, float, float] = (255.0, 255.0, 255.0)
+) -> StainProfile:
+    """Fit the hematoxylin and DAB vectors of a slide from a sample of its tissue.
+
+    The two extreme directions of the stained pixels in the plane of their greatest variance (Macenko
+    2009), each kept only while it stays near the published vector of its stain; otherwise the published
+    one takes its place and the profile says so. It never fails: a pale or blank sample gives the default.
+
+    Parameters
+    ----------
+    pixels : (N, 3) uint8 array
+        Tissue pixels sampled over the whole slide.
+    background : (red, green, blue)
+        White point.
+
+    Returns
+    -------
+    StainProfile
+        With ``source`` and ``flags`` telling what was fitted: ``STAIN_DEFAULT`` (too little stain to
+        fit), ``DAB_DEFAULT`` or ``HEMATOXYLIN_DEFAULT`` (that vector is the published one),
+        ``STAIN_NOT_H_DAB`` (the second dye is nearer to eosin or another red than to DAB).
+
+    References
+    ----------
+    .. [1] Macenko et al., A method for normalizing histology slides for quantitative analysis, ISBI 2009.
+    .. [2] Ruifrok and Johnston, Quantification of histochemical staining by color deconvolution, 2001.
+    """
+    default = StainProfile(background=background)
+    density = rgb_to_density(pixels.reshape(-1, 3), background).astype(np.float64)
+    # Pixels at the floor of a channel carry no direction: log of almost nothing is mostly noise.
+    usable = (density.mean(axis=1) > TISSUE_DENSITY) & (pixels.reshape(-1, 3).min(axis=1) > 8)
+    density = density[usable]
+    if len(density) < LEAST_PIXELS:
+        return replace(default, flags=("STAIN_DEFAULT",))
+    blue_end, brown_end = _extreme_directions(density)
+    return _guarded(default, blue_end, brown_end, brown_share=_brown_share(density))
+
+
+def _extreme_directions(density: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the robust extremes of the pixels' directions: hematoxylin's end first, then the other."""
+    _, axes = np.linalg.eigh(density.T @ density)
+    axes = axes[:, [2, 1]]  # eigh sorts upwards; the mean direction first, the spread second
+    axes = axes * np.where(axes.sum(axis=0) < 0, -1.0, 1.0)
+    projected = density @ axes
+    angles = np.arctan2(projected[:, 1], projected[:, 0])
+    ends = np.percentile(angles, [EXTREME_PERCENTILE, 100.0 - EXTREME_PERCENTILE])
+    directions = [axes @ np.array([np.cos(angle), np.sin(angle)]) for angle in ends]
+    # Hematoxylin absorbs red most, DAB blue most.
+    directions.sort(key=lambda vector: vector[2] - vector[0])
+    return directions[0], directions[1]
+
+
+def _brown_share(density: NDArray[np.float64]) -> float:
+    """Share of stained pixels that lie nearer to DAB than to hematoxylin and to eosin."""
+    unit = density / np.linalg.norm(density, axis=1, keepdims=True)
+    stains = np.array([HEMATOXYLIN_VECTOR, DAB_VECTOR, EOSIN_VECTOR])
+    stains = stains / np.linalg.norm(stains, axis=1, keepdims=True)
+    return float(np.mean(np.argmax(unit @ stains.T, axis=1) == 1))
+
+
+def _guarded(
+    default: StainProfile,
+    blue_end: NDArray[np.float64],
+    brown_end: NDArray[np.float64],
+    *,
+    brown_share: float,
+) -> StainProfile:
+    """Keep each fitted vector only where it is believable."""
+    blue_fits = angle_deg(blue_end, HEMATOXYLIN_VECTOR) <= LARGEST_TURN_DEG
+    brown_fits = angle_deg(brown_end, DAB_VECTOR) <= LARGEST_TURN_DEG and brown_share >= DAB_SHARE
+    hematoxylin = _triple(blue_end / np.linalg.norm(blue_end)) if blue_fits else HEMATOXYLIN_VECTOR
+    chromogen = _triple(brown_end / np.linalg.norm(brown_end)) if brown_fits else DAB_VECTOR
+    flags = []
+    if not blue_fits:
+        flags.append("HEMATOXYLIN_DEFAULT")
+    if not brown_fits:
+        flags.append("DAB_DEFAULT")
+        if _is_another_dye(brown_end, brown_share):
+            flags.append("STAIN_NOT_H_DAB")
+    if angle_deg(hematoxylin, chromogen) < LEAST_SEPARATION_DEG:
+        return replace(default, flags=("STAIN_DEFAULT",))
+    sources = {(True, True): "fitted", (True, False): "hematoxylin fitted", (False, True): "DAB fitted"}
+    return StainProfile(
+        background=default.background,
+        hematoxylin=hematoxylin,
+        chromogen=chromogen,
+        source=sources.get((blue_fits, brown_fits), "default"),
+        flags=tuple(flags),
+    )
+
+
+def _is_another_dye(second: NDArray[np.float64], brown_share: float) -> bool:
+    """Tell an H&E or red-chromogen slide from an H-DAB slide without much brown."""
+    turned = angle_deg(second, HEMATOXYLIN_VECTOR) > LARGEST_TURN_DEG
+    redder = angle_deg(second, EOSIN_VECTOR) < angle_deg(second, DAB_VECTOR)
+    return turned and redder and brown_share < 0.05
+
+
+def angle_deg(first: Any, second: Any) -> float:
+    """Angle between two directions in degrees."""
+    a, b = np.asarray(first, np.float64), np.asarray(second, np.float64)
+    cosine = float(a @ b) / float(np.linalg.norm(a) * np.linalg.norm(b))
+    return float(np.degrees(np.arccos(np.clip(cosine, -1.0, 1.0))))
+
+
+def _triple(values: Any) -> tuple[float, float, float]:
+    """Three plain floats, rounded so that they survive JSON unchanged."""
+    first, second, third = (round(float(value), 6) for value in values)
+    return first, second, third

@@ -8,7 +8,8 @@ by a minimum, which has no order; there is no watershed whose flood could come f
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from math import prod
 from typing import Any
@@ -28,6 +29,14 @@ STEP_UM = 0.25
 """Distance between samples along a ray."""
 DOG_RATIO = 1.1225
 """Each Gaussian of the difference is this factor from the scale sought."""
+UNSTAINED_OD = 0.1
+"""Nuclei with less DAB than this tell how dark the counterstain is."""
+NUCLEAR_SHARE = 0.4
+"""Least density of a nucleus as a share of that of the better-stained unstained nuclei."""
+DARKEST_TYPICAL = 0.55
+"""Counterstain darker than this, OD, comes from saturated displays; pale nuclei there are as pale as elsewhere."""
+FEWEST_SAMPLED = 50
+"""With fewer unstained nuclei in the samples the default threshold stays."""
 GRID = 64.0
 """Coordinates are whole multiples of 1/64 px: exact sums with tile origins up to 2**46 px."""
 
@@ -42,16 +51,22 @@ class UnmixedNucleiSettings:
     """QuPath's default upper limit."""
     scales_um: tuple[float, ...] = (1.8, 2.6, 3.7)
     """Blob scales sigma; a disc of radius r answers most at r / sqrt(2): nuclei of 2.5, 3.7 and 5.2 um."""
-    least_distance_um: float = 3.0
+    least_distance_um: float = 3.5
     """Two centres closer than this are one nucleus."""
     claim: float = 1.25
     """A blob drops weaker ones within this many of its sigmas, so a large dark nucleus is not split."""
+    join_within_um: float = 6.5
+    """Two blobs nearer than this are one nucleus when no lighter gap parts them."""
+    gap: float = 0.8
+    """A gap is where the density on the way falls below this share of the paler of the two."""
     blob_threshold: float = 0.05
     """Least scale-normalised blob response, OD."""
+    least_density: float = 0.0
+    """Least mean density of a nucleus, hematoxylin and DAB together, OD; `UnmixedNuclei.fitted` sets it."""
     largest_radius_um: float = 9.0
     """Length of the rays."""
-    least_contrast: float = 0.06
-    """Least difference between the nucleus and the ring around it, OD."""
+    least_contrast: float = 0.07
+    """Least fall from the nucleus to its surroundings, in three quarters of all directions, OD."""
     density_cap: float = 0.9
     """Densities above this say no more about shape; keeps one dark nucleus from hiding a pale neighbour."""
 
@@ -72,15 +87,43 @@ class UnmixedNuclei:
 
     @property
     def reach_um(self) -> float:
-        """How far from its centre anything can influence a nucleus, um.
+        """How far from its centroid anything can influence a nucleus, um.
 
-        The blob filter (4 sigma), then the local-maximum window, or the rays plus the neighbours that
-        limit them, whichever is longer.
+        A centroid may lie a ray's length from its seed; the seed is limited by neighbours up to two rays
+        away; and whether a neighbour is a seed depends on the blob filter (4 sigma), the peaks that may
+        claim it, and the window of the local maximum.
         """
         settings = self.settings
         widest = max(settings.scales_um)
-        seeds = 4.0 * DOG_RATIO * widest + settings.claim * widest + settings.least_distance_um + 4 * self.mpp
-        return seeds + 2.0 * settings.largest_radius_um + 4.0
+        seed = 4.0 * DOG_RATIO * widest + max(settings.claim * widest, settings.join_within_um)
+        seed += settings.least_distance_um + 4 * self.mpp
+        return 3.0 * settings.largest_radius_um + seed
+
+    def fitted(self, samples: Sequence[Floats], *, mpp: float) -> UnmixedNuclei:
+        """Return the detector with its least density fitted to one slide's counterstain.
+
+        Slides differ threefold in how dark unstained nuclei are, and clutter (cytoplasm, fibres) is as
+        dark on one as nuclei on another. Two fifths of the density of the better-stained unstained nuclei parts
+        the two; the fit is made once per slide, from samples of its tissue.
+
+        Parameters
+        ----------
+        samples : sequence of (2, H, W) float32 arrays
+            Densities of hematoxylin and DAB in windows spread over the tissue; even sides.
+        mpp : float
+            Resolution, um per px.
+        """
+        found: list[Floats] = []
+        for densities in samples:
+            measured = self.detect(densities, mpp=mpp).measurements
+            dab = measured["dab_od_mean"]
+            found.append((measured["hematoxylin_od_mean"] + dab)[dab < UNSTAINED_OD])
+        density = np.concatenate(found or [np.empty(0, np.float32)])
+        if len(density) < FEWEST_SAMPLED:
+            return self
+        typical = min(float(np.percentile(density, 75)), DARKEST_TYPICAL)
+        least = round(NUCLEAR_SHARE * typical, 4)
+        return replace(self, settings=replace(self.settings, least_density=least))
 
     def detect(self, densities: Floats, *, mpp: float) -> CellTable:
         """Find nuclei, with outline and mean densities.
@@ -112,6 +155,11 @@ class UnmixedNuclei:
         keep &= contrast >= settings.least_contrast
         seeds, radii, area = seeds[keep], radii[keep], area[keep]
         hematoxylin, dab = (mean_inside(plane, seeds, radii) for plane in densities)
+        dense = hematoxylin + dab >= settings.least_density
+        seeds, radii, area, hematoxylin, dab = (
+            column[dense] for column in (seeds, radii, area, hematoxylin, dab)
+        )
+        response = response[keep][dense]
         offsets = radii[:, :, None] * ray_directions()[None]
         centroid = np.round(polygon_centroid(offsets) * GRID) / GRID
         origin = seeds[:, ::-1] + 0.5
@@ -121,7 +169,7 @@ class UnmixedNuclei:
             y=origin[:, 1] + centroid[:, 1],
             outlines=outlines,
             area_um2=area,
-            probability=np.clip(response[keep] / np.float32(0.4), 0, 1).astype(np.float32),
+            probability=np.clip(response / np.float32(0.4), 0, 1).astype(np.float32),
             labels=np.zeros(len(area), np.uint8),
             measurements={"hematoxylin_od_mean": hematoxylin, "dab_od_mean": dab},
         )
@@ -174,8 +222,35 @@ def find_seeds(
     rows, columns = np.nonzero((response == highest) & (response >= settings.blob_threshold))
     peaks, values = np.stack([rows, columns], axis=1).astype(np.int64), response[rows, columns]
     claims = np.array(settings.scales_um) * (settings.claim / (2.0 * mpp))
-    keep = strongest(peaks, values, np.maximum(radius, claims[scale[rows, columns]]))
+    claim = np.maximum(radius, claims[scale[rows, columns]])
+    keep = strongest(peaks, values, claim, joins=_Joins(smooth(coarse, 0.8 / (2.0 * mpp)), mpp, settings))
     return peaks[keep] * 2, values[keep]
+
+
+@dataclass(frozen=True)
+class _Joins:
+    """Tells which pairs of peaks lie in one nucleus: near to each other, with no lighter gap between."""
+
+    density: Floats
+    mpp: float
+    settings: UnmixedNucleiSettings
+
+    @property
+    def reach(self) -> float:
+        """Greatest distance of a pair, px of the coarse grid."""
+        return self.settings.join_within_um / (2.0 * self.mpp)
+
+    def __call__(self, first: NDArray[np.int64], second: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Judge pairs of peaks, (P, 2) each: (P,)."""
+        apart = second - first
+        near = (apart[:, 0] ** 2 + apart[:, 1] ** 2) <= self.reach**2
+        ends = [self.density[peaks[:, 0], peaks[:, 1]] for peaks in (first, second)]
+        paler, lowest = np.minimum(*ends), np.minimum(*ends)
+        for share in np.linspace(0.2, 0.8, 7):
+            # Nearest pixels at whole-number offsets from the first peak: the same wherever the tile begins.
+            step = np.rint(apart * share).astype(np.int64)
+            lowest = np.minimum(lowest, self.density[first[:, 0] + step[:, 0], first[:, 1] + step[:, 1]])
+        return np.asarray(near & (lowest >= self.settings.gap * paler))
 
 
 def disc(radius: float) -> NDArray[np.bool_]:
@@ -185,8 +260,10 @@ def disc(radius: float) -> NDArray[np.bool_]:
     return np.asarray(rows**2 + columns**2 <= radius**2)
 
 
-def strongest(peaks: NDArray[np.int64], values: Floats, claims: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Keep the peaks that lie within no stronger peak's claim.
+def strongest(
+    peaks: NDArray[np.int64], values: Floats, claims: NDArray[np.float64], *, joins: _Joins
+) -> NDArray[np.bool_]:
+    """Keep the peaks that lie within no stronger peak's claim and share no nucleus with a stronger one.
 
     Each is judged against all others, kept or not, so the rule stays local; of equal peaks the first in
     raster order is the stronger.
@@ -199,6 +276,8 @@ def strongest(peaks: NDArray[np.int64], values: Floats, claims: NDArray[np.float
         Strength.
     claims : (N,) float array
         Radius that each peak claims, px.
+    joins : callable
+        Tells which pairs share a nucleus.
 
     Returns
     -------
@@ -210,12 +289,13 @@ def strongest(peaks: NDArray[np.int64], values: Floats, claims: NDArray[np.float
     keep = np.ones(len(peaks), bool)
     if len(peaks) < 2:
         return keep
-    pairs = np.sort(cKDTree(peaks).query_pairs(float(claims.max()), output_type="ndarray"), axis=1)
+    reach = max(float(claims.max()), joins.reach)
+    pairs = np.sort(cKDTree(peaks).query_pairs(reach, output_type="ndarray"), axis=1)
     first, second = pairs[:, 0], pairs[:, 1]
     swap = values[second] > values[first]
     winner, loser = np.where(swap, second, first), np.where(swap, first, second)
     apart = ((peaks[first] - peaks[second]) ** 2).sum(axis=1)
-    keep[loser[apart <= claims[winner] ** 2]] = False
+    keep[loser[(apart <= claims[winner] ** 2) | joins(peaks[first], peaks[second])]] = False
     return keep
 
 
@@ -272,7 +352,7 @@ def trace_radii(
     radii : (N, RAYS) float32 array
         px.
     contrast : (N,) float32 array
-        Core density minus surroundings, OD.
+        Fall of density from the core that three quarters of the rays see at least, OD.
     """
     steps = round(settings.largest_radius_um / STEP_UM) + 1
     distances = np.arange(steps) * (STEP_UM / mpp)
@@ -281,7 +361,8 @@ def trace_radii(
     core_steps = int(1.5 / STEP_UM) + 1
     core = row_mean(profiles[:, :, :core_steps])
     # The middle of the rays' lowest points: neither one clear gap nor one dark neighbour decides.
-    around = np.median(profiles.min(axis=2), axis=1)
+    lowest = profiles.min(axis=2)
+    around = np.median(lowest, axis=1)
     threshold = around + (core - around) * np.float32(0.5)
     below = profiles < threshold[:, None, None]
     below[:, :, -1] = True
@@ -293,7 +374,9 @@ def trace_radii(
     fraction = np.clip((inner - threshold[:, None]) / fall, 0, 1)
     radii = (edge - 1 + fraction) * np.float32(STEP_UM / mpp)
     radii = np.minimum(radii, neighbour_limits(seeds, reach=2 * settings.largest_radius_um / mpp))
-    return _round_off(radii), core - around
+    # What three quarters of the rays exceed: a bulge of the tissue's edge falls on one side only.
+    falls = np.partition(core[:, None] - lowest, RAYS // 4, axis=1)[:, RAYS // 4]
+    return _round_off(radii), falls
 
 
 def neighbour_limits(seeds: NDArray[np.int64], *, reach: float) -> Floats:

@@ -192,7 +192,11 @@ def _guarded(
 ) -> StainProfile:
     """Keep each fitted vector only where it is believable."""
     blue_fits = angle_deg(blue_end, HEMATOXYLIN_VECTOR) <= LARGEST_TURN_DEG
-    brown_fits = angle_deg(brown_end, DAB_VECTOR) <= LARGEST_TURN_DEG and brown_share >= DAB_SHARE
+    brown_fits = (
+        brown_share >= DAB_SHARE
+        and angle_deg(brown_end, DAB_VECTOR) <= LARGEST_TURN_DEG
+        and angle_deg(brown_end, blue_end if blue_fits else HEMATOXYLIN_VECTOR) >= LEAST_SEPARATION_DEG
+    )
     hematoxylin = _triple(blue_end / np.linalg.norm(blue_end)) if blue_fits else HEMATOXYLIN_VECTOR
     chromogen = _triple(brown_end / np.linalg.norm(brown_end)) if brown_fits else DAB_VECTOR
     flags = []

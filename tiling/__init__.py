@@ -1,17 +1,26 @@
 """Decides where to look (tissue, quality, grid) and drives blocks through Dask into stores."""
 
-from .engine import Engine, Job, JobResult
+from .engine import Engine, Job, JobResult, available_cores
 from .grid import Tile, TileGrid
+from .quality import QualityMap, QualitySettings, assess_quality
 from .store import ResultStore, atomic_file, stage_key, write_json
+from .tissue import TissueMask, TissueSettings, find_tissue
 
 __all__ = [
     "Engine",
     "Job",
     "JobResult",
+    "QualityMap",
+    "QualitySettings",
     "ResultStore",
     "Tile",
     "TileGrid",
+    "TissueMask",
+    "TissueSettings",
+    "assess_quality",
     "atomic_file",
+    "available_cores",
+    "find_tissue",
     "stage_key",
     "write_json",
 ]

@@ -111,7 +111,8 @@ class Engine:
                     n_workers=self.workers if processes else 1,
                     threads_per_worker=1 if processes else self.workers,
                     processes=processes,
-                    dashboard_address=None,
+                    dashboard_address="127.0.0.1:0",
+                    worker_dashboard_address="127.0.0.1:0",
                     silence_logs=logging.ERROR,
                     memory_limit=0,
                     # Several threads of BLAS in each of several processes only fight each other.

@@ -1,0 +1,302 @@
+"""The whole road on phantoms: right numbers, the same for any tiling, order, worker and interruption."""
+
+import csv
+import hashlib
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from slidelab.errors import RunFolderError, SettingsError
+from slidelab.quantify import match_points
+from slidelab.workflows import Ki67, RunOptions, SlideInput, find_slides, run_cohort
+from slidelab.workflows.nuclei import find_nuclei, open_plane
+from slidelab.workflows.plan import PlanSettings, make_plan
+from slidelab.wsi import PhantomSettings, write_phantom
+
+SMALL_TILES = PlanSettings(core_px=512)
+
+
+@pytest.fixture(scope="session")
+def phantom(tmp_path_factory):
+    """A small Ki-67 slide with artefacts and a known index of 30 %."""
+    path = tmp_path_factory.mktemp("phantom") / "case.tiff"
+    settings = PhantomSettings(width=4096, height=4096, truth=30.0, seed=11, tissue_fraction=0.4)
+    write_phantom(path, settings, workers=2)
+    return path
+
+
+@pytest.fixture(scope="session")
+def finished(phantom, tmp_path_factory):
+    """An undisturbed run of the phantom with small tiles."""
+    out = tmp_path_factory.mktemp("finished") / "run"
+    run = run_cohort(
+        Ki67(plan=SMALL_TILES), find_slides([phantom]), options=RunOptions(out, scheduler="threads", workers=2)
+    )
+    assert run.exit_code == 0, run.outcomes
+    return run
+
+
+def digests(out):
+    """Digest of every final file of every slide."""
+    return {
+        str(path.relative_to(out)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted((out / "slides").rglob("*"))
+        if path.is_file() and "work" not in path.parts
+    }
+
+
+def test_the_run_folder_holds_what_was_promised(finished):
+    files = {path.name for path in finished.out.iterdir()}
+    assert {"run.json", "summary.csv", "cohort.html", "failures.csv", "slides"} <= files
+    slide = {path.name for path in (finished.out / "slides" / "case").iterdir()}
+    promised = {"report.html", "report.json", "cells.parquet", "cells.geojson.gz", "maps.zarr", "overlay.png"}
+    assert promised | {"qc.json", "work"} <= slide
+
+
+def test_report_summary_and_cells_say_the_same(finished):
+    folder = finished.out / "slides" / "case"
+    report = json.loads((folder / "report.json").read_text())
+    headline = report["scores"][0]
+    cells = pq.read_table(folder / "cells.parquet").to_pydict()
+    counted = [label for label, reason in zip(cells["label"], cells["excluded"], strict=True) if not reason]
+    assert headline["denominator"] == len(counted)
+    assert headline["numerator"] == counted.count("Positive")
+    excluded = sum(reason != "" for reason in cells["excluded"])
+    assert sum(report["excluded"].values()) == excluded
+    with (finished.out / "summary.csv").open() as stream:
+        row = next(csv.DictReader(stream))
+    assert (int(row["numerator"]), int(row["denominator"])) == (headline["numerator"], headline["denominator"])
+
+
+def test_every_result_says_that_tumour_was_not_separated(finished):
+    assert "TUMOUR_NOT_SEPARATED" in finished.outcomes[0].record["flags"]
+
+
+@pytest.mark.parametrize(("truth", "scanner"), [(3.0, "a"), (20.0, "b"), (60.0, "a"), (90.0, "b")])
+def test_painted_index_and_counts_are_recovered(tmp_path, truth, scanner):
+    path = tmp_path / "phantom.tiff"
+    known = write_phantom(
+        path,
+        PhantomSettings(
+            width=5120, height=5120, truth=truth, seed=int(truth), scanner=scanner, tissue_fraction=0.5, artefacts=False
+        ),
+        workers=2,
+    )
+    options = RunOptions(tmp_path / "run", scheduler="threads", workers=2)
+    run = run_cohort(Ki67(), find_slides([path]), options=options)
+    headline = run.outcomes[0].record["scores"][0]
+    assert headline["value"] == pytest.approx(known.value, abs=2.0)
+    assert headline["denominator"] == pytest.approx(known.counts["tumour"], rel=0.05)
+
+
+def test_found_nuclei_are_the_painted_ones_and_artefacts_are_left_out(finished, phantom):
+    cells = pq.read_table(finished.out / "slides" / "case" / "cells.parquet")
+    counted = np.array(cells["excluded"].to_pylist()) == ""
+    truth = pq.read_table(phantom.with_suffix(".truth.parquet"))
+    clear = np.array(truth["artefact"].to_pylist()) == ""
+    found = np.column_stack([cells["x"], cells["y"]])[counted] * 0.25
+    painted = np.column_stack([truth["x"], truth["y"]])[clear] * 0.25
+    matches = match_points(found, painted, radius_um=4.0)
+    assert matches.f1 > 0.9
+    assert sum(finished.outcomes[0].record["excluded"].values()) > 0
+
+
+@pytest.fixture(scope="session")
+def road(phantom, tmp_path_factory):
+    """A plan of the phantom whose grid can be changed, and the cells of one single tile."""
+    detector = Ki67().detector
+    folder = tmp_path_factory.mktemp("road")
+    plan = make_plan(SlideInput(phantom, "case"), folder=folder, settings=PlanSettings(), detector=detector)
+    plane = open_plane(str(phantom), None, plan.asked_mpp, plan.fingerprint)
+    return plan, plane, _cells(plane, replace(plan, grid=replace(plan.grid, core=4096)))
+
+
+def _cells(plane, plan, order=None):
+    """All cells of a grid, sorted by place, every column as numbers."""
+    parts = []
+    for index in order if order is not None else range(len(plan.grid)):
+        found = find_nuclei(plane, plan, index=index, seconds={})
+        columns = [found.x, found.y, found.area_um2, found.measurements["dab_od_mean"]]
+        parts.append(np.column_stack([*columns, found.outlines.reshape(len(found), 64)]))
+    table = np.concatenate(parts)
+    return table[np.lexsort(table.T[::-1])]
+
+
+@settings(max_examples=6)
+@given(core=st.integers(120, 500).map(lambda half: 2 * half), extra=st.integers(0, 30), data=st.data())
+def test_tiled_equals_untiled_from_file_to_level0_outlines(road, core, extra, data):
+    plan, plane, untiled = road
+    tiled = replace(plan, grid=replace(plan.grid, core=core, halo=plan.grid.halo + 2 * extra))
+    order = data.draw(st.permutations(range(len(tiled.grid))))
+    assert len(untiled) > 500
+    assert np.array_equal(_cells(plane, tiled, order), untiled)
+
+
+@pytest.mark.parametrize(("scheduler", "workers"), [("threads", 1), ("processes", 2)])
+def test_any_workers_give_the_same_bytes(finished, phantom, tmp_path, scheduler, workers):
+    options = RunOptions(tmp_path / "run", scheduler=scheduler, workers=workers)
+    run_cohort(Ki67(plan=SMALL_TILES), find_slides([phantom]), options=options)
+    assert digests(tmp_path / "run") == digests(finished.out)
+    hashes = [json.loads((out / "run.json").read_text())["result_sha256"] for out in (tmp_path / "run", finished.out)]
+    assert hashes[0] == hashes[1]
+
+
+SCRIPT = """
+import sys
+from pathlib import Path
+from slidelab.workflows import Ki67, RunOptions, find_slides, run_cohort
+from slidelab.workflows.plan import PlanSettings
+if __name__ == "__main__":
+    run_cohort(
+        Ki67(plan=PlanSettings(core_px=512)), find_slides([sys.argv[1]]),
+        options=RunOptions(Path(sys.argv[2]), scheduler=sys.argv[3], workers=2),
+    )
+"""
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_killed_at_random_moments_and_resumed_gives_the_same_bytes(finished, phantom, tmp_path, seed):
+    random.seed(seed)
+    script = tmp_path / "run.py"
+    script.write_text(SCRIPT)
+    out = tmp_path / "run"
+    command = [sys.executable, str(script), str(phantom), str(out), ("threads", "processes")[seed % 2]]
+    landed = []
+    for _ in range(20):
+        process = subprocess.Popen(command, start_new_session=True, stderr=subprocess.DEVNULL)
+        try:
+            process.wait(timeout=random.uniform(1.5, 7.0))
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+        else:
+            assert process.returncode == 0
+            break
+        landed.append(sum(1 for _ in out.rglob("part-*.arrow")))
+    else:
+        pytest.fail("the run never came to an end")
+    assert landed == sorted(landed), "a finished tile was lost"
+    assert digests(out) == digests(finished.out)
+
+
+def test_a_second_run_does_nothing_again(finished):
+    work = finished.out / "slides" / "case" / "work"
+    before = {path: path.stat().st_mtime_ns for path in work.rglob("*.arrow")}
+    report = finished.out / "slides" / "case" / "report.html"
+    written = report.stat().st_mtime_ns
+    slides = [outcome.slide for outcome in finished.outcomes]
+    run = run_cohort(
+        Ki67(plan=SMALL_TILES), slides, options=RunOptions(finished.out, scheduler="threads", workers=1)
+    )
+    assert run.exit_code == 0
+    assert run.outcomes[0].record == finished.outcomes[0].record
+    assert run.outcomes[0].seconds == {}
+    assert {path: path.stat().st_mtime_ns for path in work.rglob("*.arrow")} == before
+    assert report.stat().st_mtime_ns == written
+
+
+def test_another_threshold_is_scored_again_without_detecting_again(phantom, tmp_path):
+    slides, out = find_slides([phantom]), tmp_path / "run"
+    first = run_cohort(Ki67(), slides, options=RunOptions(out, scheduler="threads", workers=2))
+    second = run_cohort(Ki67(positive_od=0.5), slides, options=RunOptions(out, scheduler="threads", workers=2))
+    assert first.outcomes[0].seconds
+    assert second.outcomes[0].seconds == {}
+    assert second.outcomes[0].record["scores"][0]["value"] < first.outcomes[0].record["scores"][0]["value"]
+    curve = first.outcomes[0].record["threshold_curve"]
+    at = dict(zip(curve["thresholds"], curve["index"], strict=True))
+    assert at[0.5] == pytest.approx(second.outcomes[0].record["scores"][0]["value"])
+
+
+def test_a_damaged_tile_makes_the_slide_partial_and_says_how_much_is_missing(tmp_path):
+    import tifffile
+
+    path = tmp_path / "torn.tiff"
+    settings = PhantomSettings(width=4096, height=4096, truth=30.0, seed=11, tissue_fraction=0.5, artefacts=False)
+    write_phantom(path, settings, workers=2)
+    with tifffile.TiffFile(path) as tiff:
+        page = tiff.pages[0]
+        busiest = int(np.argmax(page.databytecounts))
+        offset, count = page.dataoffsets[busiest], page.databytecounts[busiest]
+    with path.open("r+b") as stream:
+        stream.seek(offset)
+        stream.write(bytes(count))
+    options = RunOptions(tmp_path / "run", scheduler="threads", workers=2)
+    run = run_cohort(Ki67(plan=SMALL_TILES), find_slides([path]), options=options)
+    outcome = run.outcomes[0]
+    assert run.exit_code == 2
+    assert outcome.status == "PARTIAL"
+    assert outcome.record["areas_mm2"]["missing"] > 0
+    assert "AREA_MISSING" in outcome.record["flags"]
+    with (tmp_path / "run" / "failures.csv").open() as stream:
+        rows = list(csv.DictReader(stream))
+    assert rows
+    assert all(row["slide"] == "torn" and row["reason"] and row["advice"] for row in rows)
+
+
+def test_a_blank_slide_is_not_assessable_and_no_failure(tmp_path):
+    import tifffile
+
+    path = tmp_path / "blank.tif"
+    glass = np.random.default_rng(1).integers(238, 243, (2048, 2048, 3), dtype=np.uint8)
+    tifffile.imwrite(path, glass, tile=(256, 256), photometric="rgb", resolution=(40000, 40000), resolutionunit=3)
+    options = RunOptions(tmp_path / "run", scheduler="threads", workers=1)
+    run = run_cohort(Ki67(), find_slides([path]), options=options)
+    assert run.exit_code == 0
+    assert run.outcomes[0].status == "NOT_ASSESSABLE"
+    headline = run.outcomes[0].record["scores"][0]
+    assert headline["value"] is None
+    assert headline["category"] is None
+
+
+def test_hematoxylin_and_eosin_is_flagged_for_review(tmp_path):
+    path = tmp_path / "he.tiff"
+    write_phantom(path, PhantomSettings(kind="he", width=4096, height=4096, tissue_fraction=0.4), workers=2)
+    options = RunOptions(tmp_path / "run", scheduler="threads", workers=1)
+    run = run_cohort(Ki67(), find_slides([path]), options=options)
+    assert run.outcomes[0].status == "REVIEW"
+    assert "STAIN_NOT_H_DAB" in run.outcomes[0].record["flags"]
+
+
+def test_strangers_folders_and_other_runs_are_not_touched(phantom, tmp_path):
+    (tmp_path / "precious.txt").write_text("mine")
+    options = RunOptions(tmp_path, scheduler="threads", workers=1, overwrite=True)
+    with pytest.raises(RunFolderError, match="not empty"):
+        run_cohort(Ki67(), find_slides([phantom]), options=options)
+    assert (tmp_path / "precious.txt").read_text() == "mine"
+
+
+def test_settings_that_cannot_be_right_are_refused():
+    with pytest.raises(SettingsError, match="reach"):
+        Ki67(plan=PlanSettings(halo_px=32))
+    with pytest.raises(SettingsError, match="threshold"):
+        Ki67(positive_od=20.0)
+
+
+def test_no_pixels_travel_through_the_scheduler(road):
+    import pickle
+
+    plan, _, _ = road
+    workflow = Ki67()
+    arguments = (plan.slide, Path("results"), plan.folder, 3)
+    assert len(pickle.dumps((workflow.process, arguments))) < 5_000
+
+
+def test_the_run_says_how_long_and_with_what(finished):
+    run = json.loads((finished.out / "run.json").read_text())
+    assert run["status"] == "done"
+    assert run["software"]["slidelab"]
+    assert run["settings"]["positive_od"] == 0.2
+    assert run["slides"][0]["seconds"]["decode"] > 0
+    assert run["wall_seconds"] < time.time()

@@ -1,0 +1,166 @@
+"""Debris and air bubbles: opaque specks, and dark rims that close around something."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .morphology import close_gaps, grow, label_pieces, shrink
+
+__all__ = ["BubbleSettings", "DebrisSettings", "find_bubbles", "find_debris", "is_opaque"]
+
+Floats = NDArray[np.float32]
+Mask = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class DebrisSettings:
+    """How dirt is told from pigment and dense stain."""
+
+    opaque_od: float = 0.65
+    """OD in the most transparent colour; stains let one colour pass, dirt none."""
+    rim_od: float = 0.35
+    """OD in the most transparent colour at the border of dirt."""
+    min_um2: float = 400.0
+    """um2; smaller specks are pigment, or a nucleus black with DAB."""
+    min_share: float = 0.25
+    """Share of a map pixel that dirt must cover."""
+
+
+@dataclass(frozen=True)
+class BubbleSettings:
+    """How the rim of an air bubble is told from tissue."""
+
+    rim_od: float = 0.4
+    """OD; refraction makes the rim nearly black, also over pale tissue."""
+    rim_um: float = 60.0
+    """um; greatest width of a rim."""
+    max_chroma: float = 0.7
+    """Chroma over density of the rim, as a share of that of the tissue: black over stain pales its hue."""
+    neutral_chroma: float = 0.15
+    """Chroma over density that passes as colourless in any tissue."""
+    diameter_um: tuple[float, float] = (80.0, 3000.0)
+    """um; smaller rings are vessels and follicles."""
+    min_roundness: float = 0.8
+    """Area of the bubble over that of the circle around its farthest points."""
+    max_rim_share: float = 0.6
+    """Share of the disc that the rim covers; more is a blot."""
+
+
+def is_opaque(density: Floats, *, settings: DebrisSettings) -> Mask:
+    """Tell which pixels (4 um) are dirt: opaque for all colours over 12 um, and their border.
+
+    Parameters
+    ----------
+    density : (H, W, 3) float32 array
+        Optical density, R, G, B.
+    settings : DebrisSettings
+        Thresholds.
+
+    Returns
+    -------
+    (H, W) bool array
+        Depends on 3 pixels around each pixel.
+    """
+    from scipy import ndimage
+
+    square = np.ones((3, 3), bool)
+    least = density.min(axis=2)
+    opaque = least > settings.opaque_od
+    if not opaque.any():
+        return opaque
+    core = ndimage.binary_opening(opaque, square)
+    border: Mask = ndimage.binary_dilation(core, square, iterations=2) & (least > settings.rim_od)
+    return border
+
+
+def find_debris(share: Floats, *, mpp: float, settings: DebrisSettings) -> Mask:
+    """Find dirt.
+
+    Parameters
+    ----------
+    share : (H, W) float32 array
+        Share of each pixel's area that is opaque.
+    mpp : float
+        um per pixel.
+    settings : DebrisSettings
+        Least area.
+
+    Returns
+    -------
+    (H, W) bool array
+        Pixels of which dirt covers a part, in specks of at least ``min_um2``.
+    """
+    labels, sizes = label_pieces(share > 0)
+    amount = np.bincount(labels.ravel(), weights=share.ravel(), minlength=sizes.size) * mpp**2
+    enough: Mask = amount >= settings.min_um2
+    enough[0] = False
+    return enough[labels] & (share >= settings.min_share)
+
+
+def find_bubbles(density: Floats, tissue: Mask, *, mpp: float, settings: BubbleSettings) -> Mask:
+    """Find air bubbles by their dark rims.
+
+    Parameters
+    ----------
+    density : (H, W, 3) float32 array
+        Optical density of an overview, R, G, B.
+    tissue : (H, W) bool array
+        Tissue; its usual hue is the standard.
+    mpp : float
+        um per pixel.
+    settings : BubbleSettings
+        Sizes and thresholds.
+
+    Returns
+    -------
+    (H, W) bool array
+        Round areas inside closed dark colourless rims, and the rims.
+    """
+    from scipy import ndimage
+
+    grey = density.mean(axis=2)
+    chroma = np.sqrt(((density - grey[..., None]) ** 2).sum(axis=2)) / np.maximum(grey, np.float32(0.02))
+    stained = tissue & (grey > 0.05)
+    usual = float(np.median(chroma[stained])) if stained.any() else 0.0
+    limit = max(settings.max_chroma * usual, settings.neutral_chroma)
+    rim = (grey > settings.rim_od) & (chroma < limit)
+    if not rim.any():
+        return rim
+    rim = close_gaps(rim, radius=1)
+    labels, sizes = label_pieces(rim)
+    result = np.zeros(rim.shape, bool)
+    boxes = ndimage.find_objects(labels)
+    for number in np.flatnonzero(sizes * mpp >= np.pi * settings.diameter_um[0]):
+        if number == 0:
+            continue
+        box = boxes[number - 1]
+        disc = _without_spurs(ndimage.binary_fill_holes(np.pad(labels[box] == number, 1))[1:-1, 1:-1])
+        if _is_bubble(disc, int((disc & rim[box]).sum()), mpp=mpp, settings=settings):
+            result[box] |= disc
+    return result
+
+
+def _without_spurs(disc: Mask) -> Mask:
+    """Return the largest piece that is more than five pixels wide everywhere: no nuclei beside a rim."""
+    labels, sizes = label_pieces(grow(shrink(np.pad(disc, 3), radius=2), radius=2)[3:-3, 3:-3])
+    sizes[0] = 0
+    largest: Mask = labels == int(sizes.argmax()) if sizes.any() else np.zeros(disc.shape, bool)
+    return largest
+
+
+def _is_bubble(disc: Mask, rim_px: int, *, mpp: float, settings: BubbleSettings) -> bool:
+    """Tell whether a filled rim is round, of the right size, and mostly not rim."""
+    area = int(disc.sum())
+    if area == 0:
+        return False
+    rows, columns = np.flatnonzero(disc.any(axis=1)), np.flatnonzero(disc.any(axis=0))
+    diameter_px = int(max(np.ptp(rows), np.ptp(columns))) + 1
+    is_sized = settings.diameter_um[0] <= diameter_px * mpp <= settings.diameter_um[1]
+    is_round = area >= settings.min_roundness * np.pi / 4 * diameter_px**2
+    is_thin = (
+        rim_px * mpp <= np.pi * diameter_px * settings.rim_um and rim_px <= settings.max_rim_share * area
+    )
+    return is_sized and is_round and is_thin

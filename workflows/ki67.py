@@ -1,0 +1,353 @@
+"""Ki-67 labelling index of a slide: prepare it, find nuclei tile by tile, score, and show the evidence."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from ..errors import SettingsError
+from ..models import UnmixedNuclei
+from ..quantify import (
+    HOT_SPOT_COUNT,
+    HOT_SPOT_MAX_RADIUS_UM,
+    Flag,
+    HotSpot,
+    SlideResult,
+    Status,
+    bootstrap_index_interval,
+    find_hot_spot,
+    index_curve,
+    score_ki67,
+    worst_status,
+)
+from ..tiling import stage_key, write_json
+from ..wsi import Slide, open_slide
+from .charts import StainHistogram, ThresholdCurve
+from .cohort import Receipt
+from .cohort_report import Failure
+from .fields_of_view import FIELD_SEED, cut_field, draw_fields
+from .inputs import SlideInput
+from .maps import FieldMap, count_fields, write_maps
+from .nuclei import BlockSummary, NucleiStage, detect_tile
+from .outline import Circle, outline_mask
+from .pictures import draw_overview
+from .plan import PlanSettings, SlidePlan, load_plan, make_plan
+from .provenance import describe_software
+from .qupath import QuPathAnnotation, write_qupath
+from .report import write_report
+from .report_content import (
+    CategoryScale,
+    DetectorFacts,
+    MethodFacts,
+    Provenance,
+    ReportContent,
+    ReportPictures,
+    ResolutionFacts,
+    SlideFacts,
+)
+from .tally import THRESHOLDS, Tally, seam_density, tally_cells
+
+__all__ = ["Ki67"]
+
+FINISH_VERSION = 1
+"""Raised whenever the same cells would give another report."""
+
+POSITIVE_OD = 0.2
+"""Mean DAB density of a positive nucleus: QuPath's default for weak staining. Calibrate it per laboratory."""
+
+CURVE_BAND = 0.05
+"""Half width of the threshold band that the report compares, OD."""
+
+OVERVIEW_PX = 1600
+"""Longest side of the overview picture, px."""
+
+REVIEW_FLAGS = frozenset({"STAIN_NOT_H_DAB", "STAIN_DEFAULT"})
+"""What the plan may find that makes every number of the slide doubtful."""
+
+LIMITS = (
+    "Nuclei are found by unmixing and blob detection, without training; tumour is not told from other tissue.",
+)
+
+
+@dataclass(frozen=True)
+class Ki67:
+    """The Ki-67 workflow.
+
+    Parameters
+    ----------
+    positive_od : float
+        Least mean DAB density of a positive nucleus, OD (base 10).
+    plan : PlanSettings
+        Resolution, tissue, quality and tiles.
+    detector : UnmixedNuclei
+        What finds nuclei.
+
+    Examples
+    --------
+    >>> from slidelab import Ki67, RunOptions, find_slides, run_cohort  # doctest: +SKIP
+    >>> run_cohort(Ki67(), find_slides(["case.svs"]), options=RunOptions("results"))  # doctest: +SKIP
+    """
+
+    positive_od: float = POSITIVE_OD
+    plan: PlanSettings = field(default_factory=PlanSettings)
+    detector: UnmixedNuclei = field(default_factory=UnmixedNuclei)
+
+    name = "ki67"
+
+    def __post_init__(self) -> None:
+        """Refuse settings that cannot give a right number."""
+        if not THRESHOLDS[0] <= self.positive_od <= THRESHOLDS[-1]:
+            raise SettingsError(
+                f"a positivity threshold of {self.positive_od} OD is outside {THRESHOLDS[0]}-{THRESHOLDS[-1]}",
+                "Give the mean DAB optical density (base 10), such as 0.2.",
+            )
+        reach = self.detector.reach_um / (0.98 * self.plan.mpp)  # the plane may be 2 % finer than asked
+        if self.plan.halo_px < reach:
+            raise SettingsError(
+                f"a halo of {self.plan.halo_px} px is less than the detector's reach of {reach:.0f} px",
+                "Nuclei at tile borders would come out wrong: choose a larger halo.",
+            )
+
+    def settings(self) -> dict[str, Any]:
+        """Return everything that shapes its numbers, as plain JSON values."""
+        detector = {"name": self.detector.name, "version": self.detector.version}
+        return {
+            "positive_od": self.positive_od,
+            "plan": asdict(self.plan),
+            "detector": detector | asdict(self.detector.settings),
+        }
+
+    def prepare(self, slide: SlideInput, folder: Path) -> Receipt:
+        """Plan the slide and say which tiles are to do; runs on a worker."""
+        plan = make_plan(slide, folder=folder / "work", settings=self.plan, detector=self.detector)
+        finished = NucleiStage(folder / "work").store(plan).finished()
+        todo = tuple(index for index in plan.tiles if index not in finished)
+        done = self._done_file(folder, plan)
+        if not todo and done.is_file() and (folder / "report.json").is_file():
+            record = json.loads(done.read_text(encoding="utf-8"))
+            return Receipt(plan.folder, len(plan.tiles), (), record)
+        # Results of other settings must not be taken for those of this run, should it fail half-way.
+        for name in ("report.json", "report.html", "report.pdf"):
+            (folder / name).unlink(missing_ok=True)
+        return Receipt(plan.folder, len(plan.tiles), todo)
+
+    def process(self, slide: SlideInput, folder: Path, place: Path, index: int) -> BlockSummary:
+        """Find the nuclei of one tile; runs on a worker."""
+        return detect_tile(slide, place, index, NucleiStage(folder / "work"))
+
+    def finish(
+        self, slide: SlideInput, folder: Path, place: Path, failures: tuple[Failure, ...]
+    ) -> dict[str, Any]:
+        """Score the slide and write its outputs; runs on a worker."""
+        plan = replace(load_plan(place), slide=slide)
+        stage = NucleiStage(folder / "work")
+        store = stage.store(plan)
+        finished = store.finished()
+        tiles = [index for index in plan.tiles if index in finished]
+        missing = [index for index in plan.tiles if index not in finished]
+        cells = folder / "cells.parquet"
+        tally = tally_cells(plan, store, tiles, positive_od=self.positive_od, path=cells)
+        hot_spot = find_hot_spot(tally.x_um, tally.y_um, tally.positive)
+        with open_slide(slide.path, mpp=slide.mpp) as opened:
+            fields = count_fields(cells, width=opened.width, height=opened.height, mpp=plan.level0_mpp)
+            result = self._score(plan, tally, hot_spot, fields, missing_mm2=plan.missing_mm2(missing))
+            content = self._content(opened, plan, stage, tally, hot_spot, fields, result)
+            self._write_outputs(folder, opened, plan, content, cells)
+        record: dict[str, Any] = json.loads((folder / "report.json").read_text(encoding="utf-8"))
+        if not missing and not failures:
+            write_json(self._done_file(folder, plan), record)
+        return record
+
+    def _done_file(self, folder: Path, plan: SlidePlan) -> Path:
+        """The mark of finished outputs; its name carries all that they depend on."""
+        facts = {
+            "finish": FINISH_VERSION,
+            "slide": plan.slide.slide_id,
+            "file": plan.slide.path.name,
+            "plan": plan.key,
+            "software": describe_software(),
+            **self.settings(),
+        }
+        return folder / "work" / f"done-{stage_key(facts)}.json"
+
+    def _score(
+        self,
+        plan: SlidePlan,
+        tally: Tally,
+        hot_spot: HotSpot | None,
+        fields: FieldMap,
+        *,
+        missing_mm2: float,
+    ) -> SlideResult:
+        """Turn counts into the slide's result."""
+        positive = int(tally.positive.sum())
+        held = fields.counted > 0
+        flags = [*plan.flags, Flag.TUMOUR_NOT_SEPARATED]
+        if plan.slide.mpp is not None:
+            flags.append("RESOLUTION_BY_USER")
+        areas = plan.areas_mm2() | ({"missing": missing_mm2} if missing_mm2 > 0 else {})
+        result = score_ki67(
+            positive,
+            len(tally.positive) - positive,
+            hot_spot=hot_spot,
+            field_interval=bootstrap_index_interval(fields.positive[held], fields.counted[held]),
+            excluded=tally.excluded,
+            areas_mm2=areas,
+            flags=flags,
+        )
+        if REVIEW_FLAGS & set(plan.flags):
+            result = replace(result, status=worst_status(result.status, Status.REVIEW))
+        return result
+
+    def _content(  # noqa: PLR0913 -- gathers everything that the report says
+        self,
+        slide: Slide,
+        plan: SlidePlan,
+        stage: NucleiStage,
+        tally: Tally,
+        hot_spot: HotSpot | None,
+        fields: FieldMap,
+        result: SlideResult,
+    ) -> ReportContent:
+        """Gather what the report says and shows."""
+        circle = None
+        if hot_spot is not None:
+            mpp = plan.level0_mpp
+            circle = Circle(hot_spot.x_um / mpp, hot_spot.y_um / mpp, hot_spot.radius_um / mpp)
+        software = describe_software()
+        resolution = slide.resolution
+        return ReportContent(
+            slide=SlideFacts(
+                plan.slide.slide_id, slide.path.name, slide.vendor, slide.width, slide.height, plan.fingerprint
+            ),
+            result=result,
+            resolution=ResolutionFacts(
+                x=resolution.x or plan.level0_mpp,
+                y=resolution.y or plan.level0_mpp,
+                source=resolution.source,
+                is_override=plan.slide.mpp is not None,
+                working_mpp=plan.mpp,
+                problems=resolution.problems,
+            ),
+            stain=plan.profile,
+            detector=DetectorFacts(self.detector.name, self.detector.version),
+            methods=MethodFacts(
+                tissue_method=plan.tissue.method,
+                positive_od=self.positive_od,
+                positive_od_source="default" if self.positive_od == POSITIVE_OD else "user",
+                hot_spot_nuclei=HOT_SPOT_COUNT,
+                hot_spot_radius_um=HOT_SPOT_MAX_RADIUS_UM,
+                field_seed=FIELD_SEED,
+                limits=LIMITS,
+            ),
+            provenance=Provenance(
+                slidelab=software["slidelab"],
+                git=software["git"],
+                settings=self.settings(),
+                seam_density=seam_density(plan, tally),
+                software=software,
+            ),
+            excluded_mm2=plan.quality.areas_mm2(plan.tissue),
+            scale=_category_scale(),
+            hot_spot=circle,
+            curve=self._curve(tally),
+            histogram=_histogram(tally),
+            fields=fields,
+            tissue=plan.tissue,
+            pictures=self._pictures(slide, plan, stage, circle, fields),
+        )
+
+    def _curve(self, tally: Tally) -> ThresholdCurve | None:
+        """The index over the threshold of positivity."""
+        index = index_curve(tally.by_threshold)
+        if index is None:
+            return None
+        low, high = self.positive_od - CURVE_BAND, self.positive_od + CURVE_BAND
+        return ThresholdCurve(THRESHOLDS, index, self.positive_od, max(low, THRESHOLDS[0]), high)
+
+    def _pictures(
+        self, slide: Slide, plan: SlidePlan, stage: NucleiStage, circle: Circle | None, fields: FieldMap
+    ) -> ReportPictures:
+        """Photographs that let a pathologist check the result by eye."""
+        overview = slide.plane(max(slide.mpp, slide.mpp * max(slide.width, slide.height) / OVERVIEW_PX))
+        cut = [
+            cut_field(slide, plan, stage.store(plan), centre, positive_od=self.positive_od)
+            for centre in draw_fields(fields)
+        ]
+        hot = None
+        if circle is not None:
+            hot = cut_field(
+                slide,
+                plan,
+                stage.store(plan),
+                (circle.x, circle.y),
+                positive_od=self.positive_od,
+                side_um=2 * circle.radius * plan.level0_mpp,
+            )
+        return ReportPictures(
+            overview=draw_overview(
+                overview.read(0, 0, overview.width, overview.height),
+                mpp=overview.mpp,
+                downsample=overview.downsample,
+                tissue=plan.tissue,
+                quality=plan.quality,
+                hot_spot=circle,
+            ),
+            hot_spot=hot,
+            fields=tuple(cut),
+        )
+
+    def _write_outputs(
+        self, folder: Path, slide: Slide, plan: SlidePlan, content: ReportContent, cells: Path
+    ) -> None:
+        """Write exports, quality figures and, last, the report, whose presence says that all is there."""
+        assert content.fields is not None
+        annotations = [QuPathAnnotation("Tissue", outline_mask(plan.tissue.mask, downsample=plan.tissue.downsample))]
+        if content.hot_spot is not None:
+            annotations.append(QuPathAnnotation("Hot spot", content.hot_spot.polygon(), color=(255, 140, 0)))
+        origin = (float(slide.bounds.x), float(slide.bounds.y))
+        write_qupath(cells, folder / "cells.geojson.gz", origin=origin, annotations=annotations)
+        write_maps(folder / "maps.zarr", fields=content.fields, tissue=plan.tissue, quality=plan.quality)
+        if content.pictures.overview is not None:
+            (folder / "overlay.png").write_bytes(content.pictures.overview)
+        write_json(folder / "qc.json", _quality_figures(plan, content))
+        write_report(folder, content)
+
+
+def _quality_figures(plan: SlidePlan, content: ReportContent) -> dict[str, Any]:
+    """What a laboratory watches from run to run."""
+    result = content.result
+    return {
+        "slide": plan.slide.slide_id,
+        "status": result.status.value,
+        "flags": list(result.flags),
+        "areas_mm2": dict(result.areas_mm2),
+        "excluded_mm2": dict(content.excluded_mm2),
+        "excluded_cells": dict(result.excluded),
+        "seam_density": content.provenance.seam_density,
+        "mpp": {"x": content.resolution.x, "y": content.resolution.y, "source": content.resolution.source},
+        "working_mpp": plan.mpp,
+        "stain_profile": plan.profile.to_json(),
+        "tiles": {"with_tissue": len(plan.tiles), "in_grid": len(plan.grid)},
+    }
+
+
+def _category_scale() -> CategoryScale:
+    """The cut-offs behind the category."""
+    from ..quantify import ki67_cutoffs
+
+    scheme = ki67_cutoffs().scheme("ikwg-2021")
+    bands = tuple((band.name, None if band.upto is None else float(band.upto)) for band in scheme.bands)
+    return CategoryScale(scheme.title, scheme.source, bands, scheme.note)
+
+
+def _histogram(tally: Tally) -> StainHistogram | None:
+    """How the counted nuclei's DAB densities are spread, in bins of 0.01 OD."""
+    import numpy as np
+
+    if not tally.by_threshold.sum():
+        return None
+    edges = np.concatenate([[0.0], THRESHOLDS, [THRESHOLDS[-1] + 0.01]])
+    return StainHistogram(edges, tally.by_threshold)

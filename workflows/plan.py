@@ -1,0 +1,259 @@
+"""What is decided about a slide before its tiles: where tissue is, what spoils it, its colours."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..models import UnmixedNuclei, UnmixedNucleiSettings
+from ..stain import StainProfile, fit_h_dab, unmix
+from ..tiling import (
+    QualityMap,
+    QualitySettings,
+    Tile,
+    TileGrid,
+    TissueMask,
+    TissueSettings,
+    assess_quality,
+    find_tissue,
+    stage_key,
+    write_json,
+)
+from ..wsi import Plane, open_slide, require_scorable
+from .inputs import SlideInput
+
+__all__ = ["PlanSettings", "SlidePlan", "load_plan", "make_plan"]
+
+PLAN_VERSION = 1
+"""Raised whenever the same settings would give another plan; old results are then not reused."""
+
+SAMPLE_WINDOWS = 64
+"""Windows of tissue from which the stain vectors are fitted."""
+SAMPLE_SIDE = 160
+"""Side of such a window, px of the working plane: 64 of them hold 0.4 mm2, a thousand nuclei of a tumour."""
+
+
+@dataclass(frozen=True)
+class PlanSettings:
+    """How a slide is prepared."""
+
+    mpp: float = 0.5
+    """Working resolution, um per px: nuclei are 12-20 px wide, as QuPath's default has it."""
+    core_px: int = 2048
+    """Side of a tile's core, plane px: about 1 mm2 and one second of work."""
+    halo_px: int = 120
+    """Margin read around a core, plane px; at least the detector's reach."""
+    stride_px: int = 2
+    """Total stride of the detector."""
+    tissue: TissueSettings = field(default_factory=TissueSettings)
+    """How tissue is found."""
+    quality: QualitySettings = field(default_factory=QualitySettings)
+    """What counts as out of focus, pen, fold, bubble or debris."""
+
+
+@dataclass(frozen=True)
+class SlidePlan:
+    """Everything that the work on one slide needs to know; lives as a small file beside its results."""
+
+    slide: SlideInput
+    key: str
+    """Digest of the slide's content and of the settings: names the folder of the plan."""
+    fingerprint: str
+    """The slide's fingerprint."""
+    folder: Path
+    """Where the plan and its masks lie."""
+    grid: TileGrid
+    tiles: tuple[int, ...]
+    """Tiles of the grid that hold tissue."""
+    mpp: float
+    """True um per px of the working plane."""
+    downsample: float
+    """Level-0 px per plane px."""
+    level0_mpp: float
+    """um per level-0 px."""
+    asked_mpp: float
+    """Resolution asked for; `Slide.plane` turns it into ``mpp``."""
+    profile: StainProfile
+    """Colours of the slide."""
+    detector: UnmixedNuclei
+    """The detector, fitted to the slide."""
+    flags: tuple[str, ...]
+    """What the plan found that a reader of the result must know."""
+
+    @property
+    def tissue(self) -> TissueMask:
+        """The tissue mask, loaded once per process."""
+        return _load_tissue(self.folder / "tissue.npz")
+
+    @property
+    def quality(self) -> QualityMap:
+        """The quality map, loaded once per process."""
+        return _load_quality(self.folder / "quality.npz")
+
+    def areas_mm2(self) -> dict[str, float]:
+        """Return the areas of tissue and of what of it can be assessed, mm2."""
+        tissue = self.tissue
+        assessed = int(self.quality.assessable(tissue).sum()) * (tissue.mpp / 1000) ** 2
+        return {"tissue": tissue.area_mm2, "assessed": assessed}
+
+    def missing_mm2(self, tiles: list[int]) -> float:
+        """Return how much tissue lies in the cores of ``tiles``, mm2."""
+        total = 0.0
+        for index in tiles:
+            region = self.grid.region(self.grid[index], downsample=self.downsample)
+            total += self.tissue.fraction(region) * region.width * region.height
+        return total * self.level0_mpp**2 / 1e6
+
+
+def make_plan(
+    slide_input: SlideInput, *, folder: Path, settings: PlanSettings, detector: UnmixedNuclei
+) -> SlidePlan:
+    """Prepare a slide, or read the plan that an earlier run made with the same settings.
+
+    Parameters
+    ----------
+    slide_input : SlideInput
+        The slide.
+    folder : Path
+        The slide's work folder; the plan gets a folder of its own in it.
+    settings : PlanSettings
+        How to prepare.
+    detector : UnmixedNuclei
+        What will look for nuclei; it is fitted to the slide here.
+
+    Raises
+    ------
+    SlidelabError
+        If the slide cannot be read, is of the wrong kind, or its resolution is not known.
+    """
+    with open_slide(slide_input.path, mpp=slide_input.mpp) as slide:
+        plane = slide.plane(settings.mpp)
+        facts = {
+            "plan": PLAN_VERSION,
+            "fingerprint": slide.fingerprint,
+            "mpp": slide.mpp,
+            "detector": [detector.name, detector.version, asdict(detector.settings)],
+            **asdict(settings),
+        }
+        key = stage_key(facts)
+        place = folder / f"plan-{key}"
+        if not (place / "plan.json").exists():
+            require_scorable(slide)
+            _write_plan(plane, slide_input, place=place, settings=settings, detector=detector)
+    # The file may have been moved since an earlier run wrote the plan: its content counts, not its place.
+    return replace(load_plan(place), slide=slide_input)
+
+
+def _write_plan(
+    plane: Plane, slide_input: SlideInput, *, place: Path, settings: PlanSettings, detector: UnmixedNuclei
+) -> None:
+    """Look at the slide and write the masks, then the plan, whose presence says that all is there."""
+    slide = plane.slide
+    tissue = find_tissue(slide, settings=settings.tissue)
+    quality = assess_quality(slide, tissue, settings=settings.quality)
+    grid = TileGrid(plane.width, plane.height, settings.core_px, settings.halo_px, settings.stride_px)
+    tiles = [tile for tile in grid if _holds_tissue(tile, grid, tissue=tissue, downsample=plane.downsample)]
+    clean = quality.assessable(tissue)
+    samples = sample_tissue(plane, clean if clean.any() else tissue.mask, downsample=tissue.downsample)
+    red, green, blue = (float(value) for value in tissue.background)
+    profile = fit_h_dab(samples.reshape(-1, 3), (red, green, blue))
+    fitted = detector.fitted([unmix(sample, profile) for sample in samples], mpp=plane.mpp)
+    place.mkdir(parents=True, exist_ok=True)
+    tissue.save(place / "tissue.npz")
+    quality.save(place / "quality.npz")
+    value = {
+        "path": str(slide_input.path),
+        "slide_id": slide_input.slide_id,
+        "mpp_override": slide_input.mpp,
+        "fingerprint": slide.fingerprint,
+        "key": place.name.removeprefix("plan-"),
+        "grid": asdict(grid),
+        "tiles": [tile.index for tile in tiles],
+        "mpp": plane.mpp,
+        "downsample": plane.downsample,
+        "level0_mpp": slide.mpp,
+        "asked_mpp": settings.mpp,
+        "profile": profile.to_json(),
+        "detector": asdict(fitted.settings),
+        "flags": [*tissue.flags, *quality.flags, *profile.flags],
+    }
+    write_json(place / "plan.json", value)
+
+
+def _holds_tissue(tile: Tile, grid: TileGrid, *, tissue: TissueMask, downsample: float) -> bool:
+    """Tell whether any tissue lies in a tile's core."""
+    return tissue.fraction(grid.region(tile, downsample=downsample)) > 0
+
+
+def sample_tissue(plane: Plane, mask: NDArray[np.bool_], *, downsample: float) -> NDArray[np.uint8]:
+    """Read pixels from windows spread evenly over the tissue.
+
+    Parameters
+    ----------
+    plane : Plane
+        What to read.
+    mask : (h, w) bool array
+        Where windows may be centred.
+    downsample : float
+        Level-0 px per mask px.
+
+    Returns
+    -------
+    (N, 160, 160, 3) uint8 array
+        Up to 64 windows; none where the mask is empty. They stand at equal steps through the tissue's pixels in
+        raster order, so the sample is the same every time.
+    """
+    rows, columns = np.nonzero(mask)
+    if len(rows) == 0:
+        return np.empty((0, SAMPLE_SIDE, SAMPLE_SIDE, 3), np.uint8)
+    chosen = np.unique(np.linspace(0, len(rows) - 1, SAMPLE_WINDOWS).round().astype(int))
+    windows = []
+    for row, column in zip(rows[chosen], columns[chosen], strict=True):
+        x = int((column + 0.5) * downsample / plane.downsample) - SAMPLE_SIDE // 2
+        y = int((row + 0.5) * downsample / plane.downsample) - SAMPLE_SIDE // 2
+        windows.append(plane.read(x, y, SAMPLE_SIDE, SAMPLE_SIDE))
+    return np.stack(windows)
+
+
+@lru_cache(maxsize=8)
+def load_plan(place: Path) -> SlidePlan:
+    """Read a plan back from its folder."""
+    value: dict[str, Any] = json.loads((place / "plan.json").read_text(encoding="utf-8"))
+    return SlidePlan(
+        slide=SlideInput(Path(value["path"]), value["slide_id"], value["mpp_override"]),
+        key=value["key"],
+        fingerprint=value["fingerprint"],
+        folder=place,
+        grid=TileGrid(**value["grid"]),
+        tiles=tuple(value["tiles"]),
+        mpp=value["mpp"],
+        downsample=value["downsample"],
+        level0_mpp=value["level0_mpp"],
+        asked_mpp=value["asked_mpp"],
+        profile=StainProfile.from_json(value["profile"]),
+        detector=UnmixedNuclei(_detector_settings(value["detector"])),
+        flags=tuple(value["flags"]),
+    )
+
+
+def _detector_settings(value: dict[str, Any]) -> UnmixedNucleiSettings:
+    """Read detector settings back from JSON, which knows no tuples."""
+    return UnmixedNucleiSettings(**{**value, "scales_um": tuple(value["scales_um"])})
+
+
+@lru_cache(maxsize=4)
+def _load_tissue(path: Path) -> TissueMask:
+    """Load a tissue mask once per process."""
+    return TissueMask.load(path)
+
+
+@lru_cache(maxsize=4)
+def _load_quality(path: Path) -> QualityMap:
+    """Load a quality map once per process."""
+    return QualityMap.load(path)

@@ -1,0 +1,153 @@
+"""From landed tiles to the slide's table of cells and the counts that scores are made of, in one stream."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..quantify import count_by_threshold
+from ..tiling import QualityMap, ResultStore
+from .cell_file import CellFileWriter, make_cell_ids
+from .plan import SlidePlan
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+__all__ = ["NEGATIVE", "POSITIVE", "THRESHOLDS", "Tally", "read_window", "seam_density", "tally_cells"]
+
+POSITIVE, NEGATIVE = "Positive", "Negative"
+"""Labels, as QuPath names them."""
+
+THRESHOLDS = np.round(np.arange(0.02, 1.0001, 0.01), 2)
+"""Thresholds of the sensitivity curve, DAB OD (base 10)."""
+
+SEAM_REACH_UM = 5.0
+"""A cell whose centroid is this near to a border between tiles counts as lying at a seam."""
+
+
+@dataclass
+class Tally:
+    """Counts of one slide, filled tile by tile."""
+
+    counted: list[tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]] = field(
+        default_factory=list
+    )
+    """x and y (um) and positivity of the cells that count, per tile: 17 bytes a cell."""
+    excluded: dict[str, int] = field(default_factory=dict)
+    """Cells left out, by reason."""
+    by_threshold: NDArray[np.int64] = field(default_factory=lambda: np.zeros(len(THRESHOLDS) + 1, np.int64))
+    """Counted cells between thresholds of DAB density."""
+    at_seam: int = 0
+    """Cells near a border between tiles."""
+    cells: int = 0
+    """All cells."""
+
+    @property
+    def x_um(self) -> NDArray[np.float64]:
+        """Positions of all counted cells, um: (N,)."""
+        return np.concatenate([part[0] for part in self.counted] or [np.empty(0)])
+
+    @property
+    def y_um(self) -> NDArray[np.float64]:
+        """Positions of all counted cells, um: (N,)."""
+        return np.concatenate([part[1] for part in self.counted] or [np.empty(0)])
+
+    @property
+    def positive(self) -> NDArray[np.bool_]:
+        """Whether each counted cell is positive: (N,)."""
+        return np.concatenate([part[2] for part in self.counted] or [np.empty(0, bool)])
+
+
+def tally_cells(
+    plan: SlidePlan,
+    store: ResultStore,
+    tiles: Sequence[int],
+    *,
+    positive_od: float,
+    path: Path,
+) -> Tally:
+    """Stream the landed tiles into ``cells.parquet`` and count on the way.
+
+    Parameters
+    ----------
+    plan : SlidePlan
+        The slide's plan.
+    store : ResultStore
+        Where the tiles landed.
+    tiles : sequence of int
+        Tiles to take, in the order in which the file shall have them.
+    positive_od : float
+        A nucleus is positive when its mean DAB density reaches this, OD (base 10).
+    path : Path
+        The file to write.
+    """
+    tally, quality = Tally(), plan.quality
+    with CellFileWriter(path) as writer:
+        for index in tiles:
+            table = store.read(index)
+            if table.num_rows:
+                writer.write(_finish_rows(table, plan, quality, positive_od=positive_od, tally=tally))
+    return tally
+
+
+def _finish_rows(
+    table: pa.Table, plan: SlidePlan, quality: QualityMap, *, positive_od: float, tally: Tally
+) -> pa.Table:
+    """Add identity, label and reason of exclusion to a tile's cells, and count them."""
+    import pyarrow as pa
+
+    x, y = table["x"].to_numpy(), table["y"].to_numpy()
+    dab = table["dab_od_mean"].to_numpy()
+    positive = dab >= np.float32(positive_od)
+    codes = quality.reason_at(x, y)
+    for code in np.unique(codes[codes > 0]):
+        reason = quality.reasons[code]
+        tally.excluded[reason] = tally.excluded.get(reason, 0) + int((codes == code).sum())
+    counts = codes == 0
+    tally.counted.append((x[counts] * plan.level0_mpp, y[counts] * plan.level0_mpp, positive[counts]))
+    tally.by_threshold += count_by_threshold(dab[counts], thresholds=THRESHOLDS.astype(np.float32))
+    tally.cells += len(x)
+    apart = plan.grid.distance_to_seam(x / plan.downsample, y / plan.downsample) * plan.mpp
+    tally.at_seam += int((apart <= SEAM_REACH_UM).sum())
+    reasons = np.array(["", *quality.reasons[1:]], dtype=object)[codes]
+    return (
+        table.append_column("cell_id", make_cell_ids(plan.fingerprint, x=x, y=y))
+        .append_column("label", pa.array(np.where(positive, POSITIVE, NEGATIVE)))
+        .append_column("excluded", pa.array(reasons, pa.string()))
+    )
+
+
+def seam_density(plan: SlidePlan, tally: Tally) -> float | None:
+    """Return the cell density at tile borders relative to that of the whole tissue; 1 means no seam.
+
+    The tissue near borders is measured on the tissue mask. None where no border crosses tissue or fewer
+    than 30 cells would be expected there.
+    """
+    tissue = plan.tissue
+    rows, columns = np.nonzero(tissue.mask)
+    scale = tissue.downsample / plan.downsample
+    parts = 4  # sub-samples of a mask pixel and axis: the strip is narrower than the pixel
+    steps = (np.arange(parts) + 0.5) / parts
+    near = 0
+    for dy in steps:
+        for dx in steps:
+            apart = plan.grid.distance_to_seam((columns + dx) * scale, (rows + dy) * scale) * plan.mpp
+            near += int((apart <= SEAM_REACH_UM).sum())
+    expected = tally.cells * near / max(1, len(rows) * parts**2)
+    return tally.at_seam / expected if expected >= 30 else None
+
+
+def read_window(store: ResultStore, plan: SlidePlan, *, x: float, y: float, side: float) -> Iterator[pa.Table]:
+    """Yield the landed tables of the tiles that a square of level-0 px touches."""
+    grid, step = plan.grid, plan.downsample * plan.grid.core
+    finished = store.finished()
+    for row in range(max(0, int(y // step)), min(grid.rows - 1, int((y + side) // step)) + 1):
+        for column in range(max(0, int(x // step)), min(grid.columns - 1, int((x + side) // step)) + 1):
+            index = row * grid.columns + column
+            if index in finished:
+                yield store.read(index)

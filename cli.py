@@ -26,7 +26,7 @@ bench_app = typer.Typer(no_args_is_help=True, help="Measure slidelab on this mac
 app.add_typer(score_app, name="score")
 app.add_typer(bench_app, name="bench")
 
-USAGE_ERROR = next(base for base in typer.BadParameter.__mro__ if base.__name__ == "ClickException")
+USAGE_ERROR: Any = next(base for base in typer.BadParameter.__mro__ if base.__name__ == "ClickException")
 """What a wrong option raises: typer brings its own copy of click, or uses an installed one, by version."""
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on standard output, for programs.")]
@@ -104,7 +104,9 @@ def phantom(  # noqa: PLR0913 -- one parameter per documented option of the comm
     size: Annotated[int, typer.Option(help="Side of level 0, px.")] = 4096,
     truth: Annotated[
         float | None,
-        typer.Option(help="ki67: labelling index in percent; he: tumour nuclei in percent.", show_default=False),
+        typer.Option(
+            help="ki67: labelling index in percent; he: tumour nuclei in percent.", show_default=False
+        ),
     ] = None,
     seed: Annotated[int, typer.Option(help="Another seed, another slide.")] = 1,
     scanner: Annotated[str, typer.Option(help="Look of the scanner: a or b.")] = "a",
@@ -162,7 +164,11 @@ def demo(
     try:
         score_ki67([str(slide)], out=out / "results", workers=workers, profile=True, debug=debug)
     except typer.Exit as end:
-        _say(compare_with_truth(out / "results", slide.stem, truth=slide.with_suffix("").with_suffix(".truth.json")))
+        _say(
+            compare_with_truth(
+                out / "results", slide.stem, truth=slide.with_suffix("").with_suffix(".truth.json")
+            )
+        )
         raise typer.Exit(end.exit_code) from None
 
 
@@ -291,7 +297,7 @@ def _run(arguments: list[str]) -> int:
         return 1
     except USAGE_ERROR as error:
         # Click itself would exit with 2, which here means that some slides failed.
-        error.show()  # type: ignore[attr-defined]
+        error.show()
         return 1
     except (KeyboardInterrupt, typer.Abort):
         typer.echo("interrupted; run the same command again to go on from here", err=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,7 +45,8 @@ class CellTable:
     def __post_init__(self) -> None:
         """Check shapes and labels at the door."""
         count = len(self.x)
-        columns = [self.y, self.area_um2, self.probability, self.labels, *self.measurements.values()]
+        columns: list[NDArray[Any]] = [self.y, self.area_um2, self.probability, self.labels]
+        columns += self.measurements.values()
         if any(column.shape != (count,) for column in columns):
             raise InvalidTableError(
                 "the columns of a cell table have different lengths", "Give every column one value per cell."

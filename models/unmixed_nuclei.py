@@ -34,7 +34,7 @@ UNSTAINED_OD = 0.1
 NUCLEAR_SHARE = 0.4
 """Least density of a nucleus as a share of that of the better-stained unstained nuclei."""
 DARKEST_TYPICAL = 0.55
-"""Counterstain darker than this, OD, comes from saturated displays; pale nuclei there are as pale as elsewhere."""
+"""Counterstain darker than this, OD, comes from saturated displays, whose pale nuclei are as pale as any."""
 FEWEST_SAMPLED = 50
 """With fewer unstained nuclei in the samples the default threshold stays."""
 GRID = 64.0
@@ -103,8 +103,8 @@ class UnmixedNuclei:
         """Return the detector with its least density fitted to one slide's counterstain.
 
         Slides differ threefold in how dark unstained nuclei are, and clutter (cytoplasm, fibres) is as
-        dark on one as nuclei on another. Two fifths of the density of the better-stained unstained nuclei parts
-        the two; the fit is made once per slide, from samples of its tissue.
+        dark on one as nuclei on another. Two fifths of the density of the better-stained unstained nuclei
+        parts the two; the fit is made once per slide, from samples of its tissue.
 
         Parameters
         ----------
@@ -156,10 +156,8 @@ class UnmixedNuclei:
         seeds, radii, area = seeds[keep], radii[keep], area[keep]
         hematoxylin, dab = (mean_inside(plane, seeds, radii) for plane in densities)
         dense = hematoxylin + dab >= settings.least_density
-        seeds, radii, area, hematoxylin, dab = (
-            column[dense] for column in (seeds, radii, area, hematoxylin, dab)
-        )
-        response = response[keep][dense]
+        seeds, radii, area, response = seeds[dense], radii[dense], area[dense], response[keep][dense]
+        hematoxylin, dab = hematoxylin[dense], dab[dense]
         offsets = radii[:, :, None] * ray_directions()[None]
         centroid = np.round(polygon_centroid(offsets) * GRID) / GRID
         origin = seeds[:, ::-1] + 0.5
@@ -412,7 +410,8 @@ def _round_off(radii: Floats) -> Floats:
 def polygon_area(radii: Floats) -> Floats:
     """Area of star-convex polygons with equally spaced rays, px2: (N,)."""
     following = np.roll(radii, -1, axis=1)
-    return row_mean(radii * following) * np.float32(0.5 * RAYS * np.sin(2 * np.pi / RAYS))
+    gain = np.float32(0.5 * RAYS * np.sin(2 * np.pi / RAYS))
+    return np.asarray(row_mean(radii * following) * gain, np.float32)
 
 
 def row_mean(values: NDArray[Any]) -> Any:
@@ -430,7 +429,7 @@ def polygon_centroid(offsets: NDArray[np.float64]) -> NDArray[np.float64]:
     cross = offsets[..., 0] * following[..., 1] - offsets[..., 1] * following[..., 0]
     total = np.maximum(row_mean(cross), 1e-9)
     moments = [row_mean((offsets[..., axis] + following[..., axis]) * cross) for axis in (0, 1)]
-    return np.stack(moments, axis=1) / (3.0 * total[:, None])
+    return np.asarray(np.stack(moments, axis=1) / (3.0 * total[:, None]), np.float64)
 
 
 def mean_inside(plane: Floats, seeds: NDArray[np.int64], radii: Floats) -> Floats:

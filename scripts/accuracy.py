@@ -90,7 +90,7 @@ def measure_sets(folder: Path, scratch: Path) -> str:
     rows = [
         "### Labelled Ki-67 images",
         "",
-        f"Points matched one to one within {RADIUS_UM:g} um (Hungarian). Intervals: 95 %, bootstrap over cases.",
+        f"Matched one to one within {RADIUS_UM:g} um (Hungarian); 95 % intervals: bootstrap over cases.",
         "",
         "| set | part | cases | images | marked nuclei | precision | recall | F1 | class agreement "
         "| index MAE, points | bias and limits of agreement | CCC |",

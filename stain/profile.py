@@ -81,8 +81,13 @@ class StainProfile:
             If a field is missing or has the wrong shape.
         """
         try:
-            triples = [_triple(value[name]) for name in ("background", "hematoxylin", "chromogen")]
-            return cls(*triples, source=str(value["source"]), flags=tuple(value["flags"]))
+            return cls(
+                background=_triple(value["background"]),
+                hematoxylin=_triple(value["hematoxylin"]),
+                chromogen=_triple(value["chromogen"]),
+                source=str(value["source"]),
+                flags=tuple(value["flags"]),
+            )
         except (KeyError, TypeError, ValueError) as error:
             raise SettingsError(
                 f"this is no stain profile: {error}", "Use a profile that an earlier run has written."
@@ -194,6 +199,8 @@ def _guarded(
     blue_fits = angle_deg(blue_end, HEMATOXYLIN_VECTOR) <= LARGEST_TURN_DEG
     brown_fits = (
         brown_share >= DAB_SHARE
+        # Red ink pulls the end of the spread towards eosin, and is never brown.
+        and angle_deg(brown_end, DAB_VECTOR) < angle_deg(brown_end, EOSIN_VECTOR)
         and angle_deg(brown_end, DAB_VECTOR) <= LARGEST_TURN_DEG
         and angle_deg(brown_end, blue_end if blue_fits else HEMATOXYLIN_VECTOR) >= LEAST_SEPARATION_DEG
     )

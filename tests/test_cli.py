@@ -54,16 +54,32 @@ def test_help_imports_nothing_heavy():
         "try:\n    main(['--help'])\nexcept SystemExit:\n    pass\n"
         "sys.exit(bool({'scipy', 'dask', 'matplotlib', 'openslide', 'pyarrow'} & set(sys.modules)))"
     )
-    assert subprocess.run([sys.executable, "-c", code], check=False, stdout=subprocess.DEVNULL).returncode == 0
+    assert (
+        subprocess.run([sys.executable, "-c", code], check=False, stdout=subprocess.DEVNULL).returncode == 0
+    )
 
 
 def test_scoring_prints_one_json_line_per_slide_and_nothing_else(slide, tmp_path, capsys):
     out = tmp_path / "results"
-    code, printed, _ = run("score", "ki67", slide, "--out", out, "--scheduler", "threads", "--json", capsys=capsys)
+    code, printed, _ = run(
+        "score", "ki67", slide, "--out", out, "--scheduler", "threads", "--json", capsys=capsys
+    )
     assert code == 0
     (line,) = printed.splitlines()
     row = json.loads(line)
-    keys = "slide status score value low high numerator denominator unit flags report".split()
+    keys = [
+        "slide",
+        "status",
+        "score",
+        "value",
+        "low",
+        "high",
+        "numerator",
+        "denominator",
+        "unit",
+        "flags",
+        "report",
+    ]
     assert list(row)[: len(keys)] == keys
     assert row["low"] < row["value"] < row["high"]
     assert row["unit"] == "%"
@@ -90,7 +106,9 @@ def test_scoring_for_people_names_index_interval_and_report(slide, tmp_path, cap
         (["score", "ki67", ".", "--positive-od", "7"], "threshold"),
     ],
 )
-def test_wrong_use_gets_one_line_of_what_and_one_of_what_to_do(arguments, what, capsys, tmp_path, monkeypatch):
+def test_wrong_use_gets_one_line_of_what_and_one_of_what_to_do(
+    arguments, what, capsys, tmp_path, monkeypatch
+):
     monkeypatch.chdir(tmp_path)
     code, out, err = run(*arguments, capsys=capsys)
     assert code == 1
@@ -101,7 +119,9 @@ def test_wrong_use_gets_one_line_of_what_and_one_of_what_to_do(arguments, what, 
     assert second.strip().startswith("do: ")
 
 
-@pytest.mark.parametrize("arguments", [["score", "ki67", "--nonsense"], ["sing"], ["score", "ki67", "--mpp", "x"]])
+@pytest.mark.parametrize(
+    "arguments", [["score", "ki67", "--nonsense"], ["sing"], ["score", "ki67", "--mpp", "x"]]
+)
 def test_wrong_options_exit_with_1_for_2_means_failed_slides(arguments, capsys):
     code, _, err = run(*arguments, capsys=capsys)
     assert code == 1
@@ -130,7 +150,18 @@ def test_inspect_as_json_has_the_promised_keys(slide, capsys):
     code, printed, _ = run("inspect", slide, "--json", capsys=capsys)
     assert code == 0
     value = json.loads(printed)
-    keys = "path vendor width height levels mpp objective_power readable verdict problems".split()
+    keys = [
+        "path",
+        "vendor",
+        "width",
+        "height",
+        "levels",
+        "mpp",
+        "objective_power",
+        "readable",
+        "verdict",
+        "problems",
+    ]
     assert list(value)[: len(keys)] == keys
     assert set(value["mpp"]) >= {"x", "y", "source", "trusted"}
 

@@ -9,7 +9,17 @@ from pathlib import Path
 import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[1]
-FACES = ["", ".wsi", ".wsi.formats", ".wsi.phantom", ".tiling", ".stain", ".models", ".quantify", ".workflows"]
+FACES = [
+    "",
+    ".wsi",
+    ".wsi.formats",
+    ".wsi.phantom",
+    ".tiling",
+    ".stain",
+    ".models",
+    ".quantify",
+    ".workflows",
+]
 
 
 def test_every_package_folder_is_listed_for_the_wheel():
@@ -42,7 +52,9 @@ def test_every_promised_name_is_there_and_sorted(face):
         assert hasattr(module, name)
 
 
-@pytest.mark.parametrize("heavy", ["torch", "dask", "distributed", "matplotlib", "skimage", "openslide", "shapely"])
+@pytest.mark.parametrize(
+    "heavy", ["torch", "dask", "distributed", "matplotlib", "skimage", "openslide", "shapely"]
+)
 def test_importing_slidelab_loads_nothing_heavy(heavy):
     code = f"import sys, slidelab; sys.exit({heavy!r} in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
@@ -57,7 +69,9 @@ def test_errors_are_drawn_as_they_are():
         assert name in errors.__doc__
         if leaf is not errors.SlidelabError:
             builtin = leaf.__mro__[2]
-            assert f"({builtin.__name__})" in next(line for line in errors.__doc__.splitlines() if name in line)
+            assert f"({builtin.__name__})" in next(
+                line for line in errors.__doc__.splitlines() if name in line
+            )
 
 
 def test_errors_keep_their_advice_across_processes():

@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..wsi import Plane, Slide
+from .detail import cells_with, measure_detail
 from .glass import optical_density
 
-__all__ = ["share_of_pixels"]
+__all__ = ["is_textured", "share_of_pixels"]
 
 Floats = NDArray[np.float32]
 Mask = NDArray[np.bool_]
@@ -20,6 +21,16 @@ TILE = 256
 """Raster pixels along the side of what is looked at at once; no effect on the result."""
 HALO_PX = 4
 """Plane px read around it: more than any rule reaches."""
+CELL_UM = 32.0
+"""um; side of the places at which texture is probed."""
+PROBE_MPP = 1.0
+"""um per pixel of a probe."""
+MAX_MPP = 2.0
+"""um per pixel; coarser slides do not show texture."""
+MAX_PROBES = 64
+"""Places probed, evenly spread."""
+TEXTURE_OD2 = 5e-4
+"""OD squared; curvature at 1 um per pixel. Glass has 1e-6 to 6e-5, the smoothest tissue seen 2e-3."""
 
 
 def share_of_pixels(
@@ -66,6 +77,37 @@ def share_of_pixels(
     return [share * tissue for share in shares]
 
 
+def is_textured(slide: Slide, place: Mask, *, downsample: float) -> bool:
+    """Tell whether a place that looks flat on the overview has the texture of tissue at 1 um per pixel.
+
+    Parameters
+    ----------
+    slide : Slide
+        Open slide.
+    place : (h, w) bool array
+        Where to look, on a raster.
+    downsample : float
+        Level-0 px per raster px.
+
+    Returns
+    -------
+    bool
+        True if most of some 64 probes of 32 um x 32 um are textured; False also where the slide is too coarse
+        to tell, or the place too small for a probe.
+    """
+    side = max(1, round(CELL_UM / (slide.mpp * downsample)))
+    whole = ~cells_with(~place, side)[: place.shape[0] // side, : place.shape[1] // side]
+    index = np.flatnonzero(whole)
+    if slide.mpp > MAX_MPP or index.size == 0:
+        return False
+    probes = np.zeros(whole.shape, bool)
+    probes.flat[index[:: -(-index.size // MAX_PROBES)]] = True
+    plane = slide.plane(max(PROBE_MPP, slide.mpp))
+    detail = measure_detail(plane, probes, step=side * downsample / plane.downsample, tile_cells=1)
+    curvature = detail.curvature[probes] / np.maximum(detail.pixels[probes], 1.0)
+    return bool(np.median(curvature) > TEXTURE_OD2)
+
+
 def _tiles_with(tissue: Mask) -> Iterator[tuple[slice, slice]]:
     """Yield the tiles of a raster that hold tissue."""
     height, width = tissue.shape
@@ -78,7 +120,8 @@ def _tiles_with(tissue: Mask) -> Iterator[tuple[slice, slice]]:
 
 def _borders(count: int, ratio: float) -> NDArray[np.intp]:
     """Return where raster pixels begin, in plane px; every one holds at least one plane pixel."""
-    return np.rint(np.arange(count + 1) * max(ratio, 1.0)).astype(np.intp)
+    borders: NDArray[np.intp] = np.rint(np.arange(count + 1) * max(ratio, 1.0)).astype(np.intp)
+    return borders
 
 
 def _read(

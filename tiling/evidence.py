@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .glass import SMOOTH, Glass, optical_density
+from .overview import bands
 
 __all__ = ["Evidence", "gather_evidence"]
 
@@ -38,8 +39,6 @@ LEAST_TEXTURE_AREA = 0.3
 """Share of the texture window that must be left to judge; less is filled up with "no edge"."""
 TEXTURE_UM = 72.0
 """um; side of the box, applied twice, over which edges are counted: a few fat cells."""
-BAND_ROWS = 512
-"""Rows worked on at a time, so that no float copy of the overview exists."""
 LEAST_HUE = 0.15
 """Chroma over darkness; stains have 0.25 to 0.9, dust and black ink up to 0.12."""
 CHROMA_STEP = 0.001
@@ -78,16 +77,12 @@ def gather_evidence(image: NDArray[np.uint8], *, glass: Glass, mpp: float) -> Ev
     shape = image.shape[:2]
     window = max(3, 2 * round(TEXTURE_UM / mpp / 2) + 1)
     result = Evidence(np.zeros(shape, bool), np.zeros(shape, bool), np.zeros(shape, np.uint8))
-    halo = window + STRONG_REACH_PX + 2
-    for top in range(0, shape[0], BAND_ROWS):
-        bottom = min(top + BAND_ROWS, shape[0])
-        first, last = max(top - halo, 0), min(bottom + halo, shape[0])
-        shading = glass.shading((shape[0], shape[1]), rows=(first, last))
-        density = optical_density(image[first:last], white=glass.white) + shading[..., None]
+    for own, wide, inner in bands(shape[0], halo=window + STRONG_REACH_PX + 2):
+        shading = glass.shading((shape[0], shape[1]), rows=(wide.start, wide.stop))
+        density = optical_density(image[wide], white=glass.white) + shading[..., None]
         band = _weigh(density, glass=glass, window=window)
-        inside = slice(top - first, bottom - first)
         for whole, part in zip(_arrays(result), _arrays(band), strict=True):
-            whole[top:bottom] = part[inside]
+            whole[own] = part[inner]
     return result
 
 
@@ -121,7 +116,7 @@ def _gradient(grey: Floats) -> Floats:
     slope = np.array([-0.5, 0.0, 0.5])
     down = ndimage.correlate1d(ndimage.correlate1d(grey, slope, 0), SMOOTH, 1)
     across = ndimage.correlate1d(ndimage.correlate1d(grey, slope, 1), SMOOTH, 0)
-    length: Floats = np.hypot(down, across)
+    length: Floats = np.hypot(down, across).astype(np.float32, copy=False)
     return length
 
 
@@ -132,7 +127,9 @@ def _edge_share(edges: Mask, strong: Mask, window: int) -> Floats:
     near = ndimage.binary_dilation(strong, np.ones((3, 3), bool), iterations=STRONG_REACH_PX)
     counted = _double_box(edges & ~near, window)
     judged = _double_box(~near, window)
-    share: Floats = counted / np.maximum(judged, np.float32(LEAST_TEXTURE_AREA))
+    share: Floats = (counted / np.maximum(judged, np.float32(LEAST_TEXTURE_AREA))).astype(
+        np.float32, copy=False
+    )
     beside_edges = ndimage.binary_dilation(edges, np.ones((3, 3), bool), iterations=EDGE_REACH_PX)
     share[near | ~beside_edges] = 0
     return share

@@ -7,12 +7,15 @@ and folds in tissue of very uneven density, are missed.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .morphology import close_gaps, keep_touching, label_pieces, shrink
+from .glass import optical_density, smooth_density
+from .morphology import close_gaps, keep_touching, label_pieces, sample_pixels, shrink
+from .overview import bands
 
 __all__ = ["FoldSettings", "find_folds"]
 
@@ -22,6 +25,10 @@ Mask = NDArray[np.bool_]
 MAD_TO_SIGMA = 1.4826
 MIN_CORE_PX = 500
 """Pixels of tissue needed to know what is usual."""
+MAX_SAMPLES = 400_000
+"""Pixels from which the usual density and hue are taken."""
+LOCAL_UM = 8.0
+"""um; standard deviation of the average that draws the border of a fold."""
 
 
 @dataclass(frozen=True)
@@ -55,15 +62,24 @@ class FoldSettings:
     """Cosine between the hue of a fold and that of the tissue; another hue is another tissue or ink."""
 
 
-def find_folds(density: Floats, tissue: Mask, *, mpp: float, settings: FoldSettings) -> Mask:
+def find_folds(
+    image: NDArray[np.uint8],
+    tissue: Mask,
+    *,
+    white: tuple[float, float, float],
+    mpp: float,
+    settings: FoldSettings,
+) -> Mask:
     """Find folds of the tissue.
 
     Parameters
     ----------
-    density : (H, W, 3) float32 array
-        Optical density of an overview, R, G, B.
+    image : (H, W, 3) uint8 array
+        Overview, sRGB.
     tissue : (H, W) bool array
         Tissue without ink, bubbles and debris.
+    white : (float, float, float)
+        White point, 0-255.
     mpp : float
         um per pixel.
     settings : FoldSettings
@@ -74,41 +90,55 @@ def find_folds(density: Floats, tissue: Mask, *, mpp: float, settings: FoldSetti
     (H, W) bool array
         Folded tissue.
     """
-    core = shrink(tissue, radius=2)
-    if int(core.sum()) < MIN_CORE_PX:
+    core = sample_pixels(shrink(tissue, radius=2), max_count=MAX_SAMPLES)
+    if core[0].size < MIN_CORE_PX:
         return np.zeros(tissue.shape, bool)
-    grey = np.maximum(density.mean(axis=2), 0).astype(np.float32)
+    grey = np.zeros(tissue.shape, np.float32)
+    for own, wide, inner in bands(image.shape[0], halo=1):
+        grey[own] = np.maximum(smooth_density(image[wide], white=white)[inner].mean(axis=2), 0) * tissue[own]
     dark = _darkest_line(grey, tissue, mpp=mpp, settings=settings)
     usual = float(np.median(dark[core]))
     sigma = MAD_TO_SIGMA * float(np.median(np.abs(dark[core] - usual)))
     seeds = tissue & (dark > max(usual + settings.seed_sigma * sigma, settings.seed_ratio * usual))
     if not seeds.any():
         return seeds
-    bands = keep_touching(tissue & (dark > usual + settings.grow_sigma * sigma), seeds=seeds)
-    labels, sizes = label_pieces(bands)
+    may_be_fold = tissue & (dark > usual + settings.grow_sigma * sigma)
+    labels, sizes = label_pieces(keep_touching(may_be_fold, seeds=seeds))
+    hue = np.log10((np.array(white) + 1) / (np.median(image[core], axis=0) + 1))
     keep = _long(labels, sizes, mpp=mpp, settings=settings)
-    keep &= _alike(labels, density, usual=np.median(density[core], axis=0), settings=settings)
-    bands = keep[labels]
-    local = _local_mean(grey, tissue, sigma=8.0 / mpp)
-    return close_gaps(bands & (local > settings.trim_ratio * usual), radius=1) & tissue
+    keep &= _alike(image, labels, white=white, usual=np.maximum(hue, 0), settings=settings)
+    folded = keep[labels] & _is_dark(grey, tissue, least=settings.trim_ratio * usual, mpp=mpp)
+    return close_gaps(folded, radius=1) & tissue
+
+
+def _is_dark(grey: Floats, tissue: Mask, *, least: float, mpp: float) -> Mask:
+    """Tell which pixels have at least some mean density of tissue around them."""
+    from scipy import ndimage
+
+    sigma = LOCAL_UM / mpp
+    result = np.zeros(grey.shape, bool)
+    for own, wide, inner in bands(grey.shape[0], halo=math.ceil(4 * sigma) + 1):
+        weight = ndimage.gaussian_filter(tissue[wide].astype(np.float32), sigma)
+        mean = ndimage.gaussian_filter(grey[wide], sigma) / np.maximum(weight, np.float32(0.3))
+        result[own] = (mean > least)[inner]
+    return result
 
 
 def _darkest_line(grey: Floats, tissue: Mask, *, mpp: float, settings: FoldSettings) -> Floats:
     """Return the greatest mean density over all directions of a short band through each pixel."""
     half_length = max(1, round(settings.line_um / mpp / 2))
     half_width = max(0, round((settings.band_um / mpp - 1) / 2))
-    margin = half_length + half_width + 1
-    weighted, weight = np.pad(grey * tissue, margin), np.pad(tissue.astype(np.float32), margin)
-    full = (2 * half_length + 1) * (2 * half_width + 1)
     darkest = np.zeros(grey.shape, np.float32)
-    for angle in np.arange(settings.angles) * np.pi / settings.angles:
-        along, across = (np.sin(angle), np.cos(angle)), (-np.cos(angle), np.sin(angle))
-        sums = []
-        for image in (weighted, weight):
-            line = _sum_along(image, along, half_length)
-            sums.append(_sum_along(line, across, half_width)[margin:-margin, margin:-margin])
-        enough = sums[1] > 0.7 * full
-        np.maximum(darkest, np.where(enough, sums[0] / np.maximum(sums[1], 1), 0), out=darkest)
+    for own, wide, inner in bands(grey.shape[0], halo=half_length + half_width + 1):
+        for angle in np.arange(settings.angles) * np.pi / settings.angles:
+            along, across = (np.sin(angle), np.cos(angle)), (-np.cos(angle), np.sin(angle))
+            total, weight = (
+                _sum_along(_sum_along(values, along, half_length), across, half_width)[inner]
+                for values in (grey[wide], tissue[wide].astype(np.float32))
+            )
+            enough = weight > 0.7 * (2 * half_length + 1) * (2 * half_width + 1)
+            mean = np.where(enough, total / np.maximum(weight, 1), 0)
+            np.maximum(darkest[own], mean, out=darkest[own])
     return darkest
 
 
@@ -124,39 +154,37 @@ def _sum_along(image: Floats, step: tuple[float, float], reach: int) -> Floats:
     return total
 
 
-def _local_mean(grey: Floats, tissue: Mask, *, sigma: float) -> Floats:
-    """Return the mean density of the tissue around each pixel."""
-    from scipy import ndimage
-
-    weight = ndimage.gaussian_filter(tissue.astype(np.float32), sigma)
-    mean: Floats = ndimage.gaussian_filter(grey * tissue, sigma) / np.maximum(weight, np.float32(0.3))
-    return mean
-
-
-def _long(
-    labels: NDArray[np.int32], sizes: NDArray[np.int64], *, mpp: float, settings: FoldSettings
-) -> Mask:
+def _long(labels: NDArray[np.int32], sizes: NDArray[np.int64], *, mpp: float, settings: FoldSettings) -> Mask:
     """Tell which pieces are long and narrow."""
     from scipy import ndimage
 
-    depth = ndimage.distance_transform_edt(np.pad(labels > 0, 1))[1:-1, 1:-1]
-    half_width = mpp * ndimage.maximum(depth, labels, np.arange(sizes.size))
-    length = sizes * mpp**2 / np.maximum(2 * half_width, mpp)
-    keep: Mask = (half_width <= settings.max_half_width_um) & (length >= settings.min_length_um)
-    keep &= length >= settings.min_slenderness * 2 * half_width
-    keep[0] = False
+    keep = np.zeros(sizes.size, bool)
+    for number, box in enumerate(ndimage.find_objects(labels), start=1):
+        piece = np.pad(labels[box] == number, 1)
+        half_width = mpp * float(ndimage.distance_transform_edt(piece).max())
+        length = float(sizes[number]) * mpp**2 / (2 * half_width)
+        is_narrow = half_width <= min(settings.max_half_width_um, length / settings.min_slenderness / 2)
+        keep[number] = is_narrow and length >= settings.min_length_um
     return keep
 
 
 def _alike(
-    labels: NDArray[np.int32], density: Floats, *, usual: Floats, settings: FoldSettings
+    image: NDArray[np.uint8],
+    labels: NDArray[np.int32],
+    *,
+    white: tuple[float, float, float],
+    usual: NDArray[np.float64],
+    settings: FoldSettings,
 ) -> Mask:
     """Tell which pieces have the hue of the tissue, and the density of a few layers of it."""
-    from scipy import ndimage
-
-    index = np.arange(int(labels.max()) + 1)
-    colour = np.stack([ndimage.mean(density[..., c], labels, index) for c in range(3)], axis=1)
-    likeness = colour @ usual / np.maximum(np.linalg.norm(colour, axis=1) * np.linalg.norm(usual), 1e-6)
-    alike: Mask = likeness >= settings.min_likeness
-    alike &= colour.mean(axis=1) <= settings.max_ratio * float(usual.mean())
-    return alike
+    inside = np.flatnonzero(labels)
+    number = labels.flat[inside]
+    density = optical_density(image.reshape(-1, 3)[inside], white=white)
+    size = int(labels.max()) + 1
+    count = np.maximum(np.bincount(number, minlength=size), 1)
+    sums = [np.bincount(number, weights=density[:, c], minlength=size) for c in range(3)]
+    colour = np.stack(sums, axis=1) / count[:, None]
+    lengths = np.linalg.norm(colour, axis=1) * np.linalg.norm(usual)
+    alike: Mask = colour @ usual >= settings.min_likeness * lengths
+    few_layers: Mask = colour.mean(axis=1) <= settings.max_ratio * float(usual.mean())
+    return alike & few_layers

@@ -7,7 +7,17 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Glass", "estimate_glass", "is_featureless", "luminance", "optical_density"]
+from .morphology import sample_pixels
+
+__all__ = [
+    "NO_GLASS",
+    "Glass",
+    "estimate_glass",
+    "is_featureless",
+    "luminance",
+    "optical_density",
+    "smooth_density",
+]
 
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
@@ -120,6 +130,15 @@ def optical_density(image: NDArray[np.uint8], *, white: tuple[float, float, floa
     return np.stack([table[image[..., c]] for c, table in enumerate(tables)], axis=-1)
 
 
+def smooth_density(image: NDArray[np.uint8], *, white: tuple[float, float, float]) -> Floats:
+    """Return :func:`optical_density` smoothed over three pixels in both directions, (H, W, 3) float32."""
+    from scipy import ndimage
+
+    density = optical_density(image, white=white)
+    smooth: Floats = ndimage.correlate1d(ndimage.correlate1d(density, SMOOTH, 0), SMOOTH, 1)
+    return smooth
+
+
 def luminance(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Return the mean of R, G and B of each pixel, rounded down, without a float copy."""
     total = image[..., 0].astype(np.uint16)
@@ -147,7 +166,7 @@ def estimate_glass(image: NDArray[np.uint8]) -> Glass:
     candidates = _flat_and_bright(image)
     if candidates.sum() < max(MIN_PIXELS, MIN_SHARE * candidates.size):
         return NO_GLASS
-    rows, columns = _sample(candidates)
+    rows, columns = sample_pixels(candidates, max_count=MAX_SAMPLES)
     colours = image[rows, columns].astype(np.float64)
     level = np.log10(colours.mean(axis=1) + 1)
     peak = np.log10(_brightest_peak(luminance(image)[candidates]) + 1)
@@ -202,13 +221,6 @@ def _flat_and_bright(image: NDArray[np.uint8]) -> NDArray[np.bool_]:
     usual = 2.0 * float(np.quantile(spread[bright], 0.1))
     flat: NDArray[np.bool_] = spread <= np.clip(usual, *FLAT_RANGE)
     return bright & flat
-
-
-def _sample(candidates: NDArray[np.bool_]) -> tuple[Indices, Indices]:
-    """Return rows and columns of at most ``MAX_SAMPLES`` evenly spaced candidates."""
-    index = np.flatnonzero(candidates)
-    rows, columns = np.divmod(index[:: -(-index.size // MAX_SAMPLES)], candidates.shape[1])
-    return rows, columns
 
 
 def _brightest_peak(values: NDArray[np.uint8]) -> float:

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from .glass import smooth_density
 from .morphology import close_gaps, drop_pieces, keep_touching, label_pieces, open_gaps
+from .overview import bands
 
 __all__ = ["InkSettings", "find_dye", "find_strokes", "is_dye"]
 
@@ -27,11 +29,11 @@ class InkSettings:
     """um; a stroke is at least this wide. Felt tips write 300 to 2000 um, stain has no such smooth areas."""
     min_area_mm2: float = 0.02
     """mm2; smallest stroke."""
-    dye_density: float = 0.03
+    dye_density: float = 0.015
     """Share of dyed 4 um pixels within ``dye_window_um`` that marks a place; stain alone has none."""
     dye_window_um: float = 40.0
     """um; side of the window in which dyed pixels are counted."""
-    min_dye_um2: float = 300.0
+    min_dye_um2: float = 150.0
     """um2; least dye in one place: a few specks are no reason to leave tissue out."""
 
 
@@ -96,13 +98,17 @@ of a stroke, hold for no pixel.
 """
 
 
-def find_strokes(density: Floats, *, mpp: float, settings: InkSettings) -> Mask:
+def find_strokes(
+    image: NDArray[np.uint8], *, white: tuple[float, float, float], mpp: float, settings: InkSettings
+) -> Mask:
     """Find felt-tip strokes.
 
     Parameters
     ----------
-    density : (H, W, 3) float32 array
-        Smoothed optical density of an overview, R, G, B.
+    image : (H, W, 3) uint8 array
+        Overview, sRGB.
+    white : (float, float, float)
+        White point, 0-255.
     mpp : float
         um per pixel.
     settings : InkSettings
@@ -113,19 +119,33 @@ def find_strokes(density: Floats, *, mpp: float, settings: InkSettings) -> Mask:
     (H, W) bool array
         Strokes of blue, green, red or black ink, also where they cross tissue.
     """
-    red, green, blue = (density[..., c] for c in range(3))
     radius = max(1, round(settings.stroke_um / 2 / mpp))
     min_px = settings.min_area_mm2 * UM2_PER_MM2 / mpp**2
-    found = np.zeros(red.shape, bool)
-    for is_ink, may_be_ink in INKS:
-        certain = is_ink(red, green, blue)
-        if certain.sum() < min_px:
+    found = np.zeros(image.shape[:2], bool)
+    certain, possible = _classify(image, white)
+    for bit in range(len(INKS)):
+        sure = (certain >> bit & 1).astype(bool)
+        if sure.sum() < min_px:
             continue
-        seeds = drop_pieces(open_gaps(certain, radius=radius), min_px=min_px)
+        seeds = drop_pieces(open_gaps(sure, radius=radius), min_px=min_px)
         if seeds.any():
-            stroke = keep_touching(open_gaps(may_be_ink(red, green, blue), radius=radius), seeds=seeds)
-            found |= close_gaps(stroke, radius=radius)
+            stroke = open_gaps((possible >> bit & 1).astype(bool), radius=radius)
+            found |= close_gaps(keep_touching(stroke, seeds=seeds), radius=radius)
     return found
+
+
+def _classify(
+    image: NDArray[np.uint8], white: tuple[float, float, float]
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Return for each pixel which inks are certain, and which are possible, one bit for each."""
+    certain, possible = np.zeros(image.shape[:2], np.uint8), np.zeros(image.shape[:2], np.uint8)
+    for own, wide, inner in bands(image.shape[0], halo=1):
+        density = smooth_density(image[wide], white=white)[inner]
+        red, green, blue = (density[..., c] for c in range(3))
+        for bit, (is_ink, may_be_ink) in enumerate(INKS):
+            certain[own] |= is_ink(red, green, blue).astype(np.uint8) << bit
+            possible[own] |= may_be_ink(red, green, blue).astype(np.uint8) << bit
+    return certain, possible
 
 
 def is_dye(density: Floats) -> Mask:

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
 __all__ = [
     "close_gaps",
+    "count_labels",
     "drop_pieces",
     "fill_holes",
     "grow",
     "keep_touching",
     "label_pieces",
     "open_gaps",
+    "sample_pixels",
     "shrink",
 ]
 
 Mask = NDArray[np.bool_]
+
+ROWS_AT_ONCE = 512
 
 
 def close_gaps(mask: Mask, *, radius: int) -> Mask:
@@ -74,6 +80,13 @@ def keep_touching(mask: Mask, *, seeds: Mask) -> Mask:
     return touched[labels]
 
 
+def sample_pixels(mask: Mask, *, max_count: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Return rows and columns of some True pixels, evenly spread: about ``max_count`` at most, or all."""
+    step = max(1, math.ceil(math.sqrt(int(mask.sum()) / max_count)))
+    rows, columns = np.nonzero(mask[::step, ::step])
+    return rows * step, columns * step
+
+
 def _octagon(radius: int) -> list[tuple[Mask, int]]:
     """Return a cross and a square, with the rounds of each that together make an octagon."""
     from scipy import ndimage
@@ -116,4 +129,14 @@ def label_pieces(mask: Mask) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
     from scipy import ndimage
 
     labels, count = ndimage.label(mask, np.ones((3, 3), bool), output=np.int32)
-    return labels, np.bincount(labels.ravel(), minlength=count + 1)
+    return labels, count_labels(labels, size=count + 1)
+
+
+def count_labels(labels: NDArray[np.int32], *, size: int, where: Mask | None = None) -> NDArray[np.int64]:
+    """Return how many pixels each label 0 ... size - 1 has, or has where a mask is True."""
+    counts = np.zeros(size, np.int64)
+    for top in range(0, labels.shape[0], ROWS_AT_ONCE):  # bincount copies what it counts to 64 bits
+        rows = slice(top, top + ROWS_AT_ONCE)
+        part = labels[rows].ravel() if where is None else labels[rows][where[rows]]
+        counts += np.bincount(part, minlength=size)
+    return counts

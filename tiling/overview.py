@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,10 +16,12 @@ from ..errors import InvalidTableError
 from ..wsi import Region, Slide
 from .store import atomic_file
 
-__all__ = ["Overview", "coverage", "lookup", "read_overview", "read_raster", "write_raster"]
+__all__ = ["Overview", "bands", "coverage", "lookup", "read_overview", "read_raster", "write_raster"]
 
 STRIP_ROWS = 256
 """Plane rows read at once: bounds what the reader decodes, without an effect on the pixels."""
+BAND_ROWS = 512
+"""Rows of an overview worked on at once, so that no float copy of it exists; no effect on the result."""
 RASTER_ADVICE = "delete it and run the slide again"
 
 
@@ -56,6 +58,27 @@ def read_overview(slide: Slide, *, mpp: float) -> Overview:
         rows = min(STRIP_ROWS, plane.height - top)
         image[top : top + rows] = plane.read(0, top, plane.width, rows)
     return Overview(image, plane.downsample, plane.mpp)
+
+
+def bands(height: int, *, halo: int) -> Iterator[tuple[slice, slice, slice]]:
+    """Cut rows into bands with a halo, so that each row is worked on once with its surroundings.
+
+    Parameters
+    ----------
+    height : int
+        Number of rows.
+    halo : int
+        Rows needed above and below; fewer at the border of the image.
+
+    Yields
+    ------
+    own, wide, inner : slice
+        The band's rows; the same with halo; and the band's rows within the wide ones.
+    """
+    for top in range(0, height, BAND_ROWS):
+        bottom = min(top + BAND_ROWS, height)
+        first, last = max(top - halo, 0), min(bottom + halo, height)
+        yield slice(top, bottom), slice(first, last), slice(top - first, bottom - first)
 
 
 def lookup(

@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from ..errors import RegionError
 from ..wsi import Slide
 from .closeup import share_of_pixels
 from .focus import FocusSettings, find_blur
 from .folds import FoldSettings, find_folds
-from .glass import SMOOTH, optical_density
 from .ink import InkSettings, find_dye, find_strokes, is_dye
 from .morphology import grow
 from .overview import lookup, read_overview, read_raster, write_raster
@@ -88,7 +88,8 @@ class QualityMap:
 
     def assessable(self, tissue: TissueMask) -> NDArray[np.bool_]:
         """Return the tissue in which nothing was found, (h, w) bool."""
-        return tissue.mask & (self.codes == 0)
+        clear: NDArray[np.bool_] = self.codes == 0
+        return tissue.mask & clear
 
     def save(self, path: Path) -> None:
         """Write the map to one ``.npz`` file; equal maps give equal bytes."""
@@ -114,7 +115,7 @@ def assess_quality(
     """Find what keeps tissue from being assessed.
 
     All detectors are conservative: what they call an artefact hardly ever is tissue, and some artefacts are
-    missed. Where several meet, the last of debris, pen, fold, bubble and blur that hides most is given.
+    missed. Where several meet, the one that hides most is given: pen, then debris, fold, bubble, blur.
 
     Parameters
     ----------
@@ -134,6 +135,8 @@ def assess_quality(
     ------
     ResolutionError
         If the slide's um per pixel is not trusted.
+    RegionError
+        If ``tissue`` is the mask of another slide.
 
     Notes
     -----
@@ -159,32 +162,28 @@ def assess_quality(
 
 def _find_artefacts(slide: Slide, tissue: TissueMask, settings: QualitySettings) -> dict[str, Mask]:
     """Return where pen, debris, bubbles and folds are."""
-    mask, mpp = tissue.mask, tissue.mpp
+    mask, mpp, white = tissue.mask, tissue.mpp, tissue.background
     if not mask.any():
         return dict.fromkeys(LEAST_FIRST, np.zeros(mask.shape, bool))
-    image = read_overview(slide, mpp=mpp).image
-    raw = optical_density(image, white=tissue.background)
-    density = _smooth(raw)
-    dye, dirt = share_of_pixels(
-        slide,
-        mask,
-        downsample=tissue.downsample,
-        white=tissue.background,
-        rules=(is_dye, partial(is_opaque, settings=settings.debris)),
-    )
-    strokes = find_strokes(density, mpp=mpp, settings=settings.ink)
-    specks = np.where(grow(strokes, radius=2), np.float32(0), dye)
-    pen = strokes | find_dye(specks, mpp=mpp, settings=settings.ink)
-    debris = find_debris(dirt, mpp=mpp, settings=settings.debris)
-    bubble = find_bubbles(raw, mask & ~pen, mpp=mpp, settings=settings.bubble)
-    hidden = grow(pen | debris | bubble, radius=2)
-    fold = find_folds(density, mask & ~hidden, mpp=mpp, settings=settings.fold)
+    image = _overview_of(slide, tissue)
+    rules = (is_dye, partial(is_opaque, settings=settings.debris))
+    dye, dirt = share_of_pixels(slide, mask, downsample=tissue.downsample, white=white, rules=rules)
+    strokes = find_strokes(image, white=white, mpp=mpp, settings=settings.ink)
+    beside_ink = ~grow(strokes, radius=2)
+    pen = strokes | find_dye(dye * beside_ink, mpp=mpp, settings=settings.ink)
+    debris = find_debris(dirt * beside_ink, mask, mpp=mpp, settings=settings.debris)
+    bubble = find_bubbles(image, mask & ~pen, white=white, mpp=mpp, settings=settings.bubble)
+    clear = mask & ~grow(pen | debris | bubble, radius=2)
+    fold = find_folds(image, clear, white=white, mpp=mpp, settings=settings.fold)
     return {"pen": pen, "debris": debris, "bubble": bubble, "fold": fold}
 
 
-def _smooth(density: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return a density smoothed over three pixels."""
-    from scipy import ndimage
-
-    smoothed: NDArray[np.float32] = ndimage.correlate1d(ndimage.correlate1d(density, SMOOTH, 0), SMOOTH, 1)
-    return smoothed
+def _overview_of(slide: Slide, tissue: TissueMask) -> NDArray[np.uint8]:
+    """Return the overview on the pixels of the tissue mask."""
+    image = read_overview(slide, mpp=tissue.mpp).image
+    if image.shape[:2] != tissue.mask.shape:
+        raise RegionError(
+            f"the tissue mask is {tissue.mask.shape} px, the slide {image.shape[:2]} px at its resolution",
+            "use the mask of this slide and the um per pixel it was made with",
+        )
+    return image

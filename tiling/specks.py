@@ -7,12 +7,19 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .morphology import close_gaps, grow, label_pieces, shrink
+from .glass import optical_density
+from .morphology import close_gaps, grow, label_pieces, sample_pixels, shrink
+from .overview import bands
 
 __all__ = ["BubbleSettings", "DebrisSettings", "find_bubbles", "find_debris", "is_opaque"]
 
 Floats = NDArray[np.float32]
 Mask = NDArray[np.bool_]
+
+MAX_SAMPLES = 100_000
+"""Pixels from which the usual hue of the tissue is taken."""
+STAINED_OD = 0.05
+"""OD; paler pixels have no hue to speak of."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +34,10 @@ class DebrisSettings:
     """um2; smaller specks are pigment, or a nucleus black with DAB."""
     min_share: float = 0.25
     """Share of a map pixel that dirt must cover."""
+    common_share: float = 0.005
+    """Share of the tissue; where more is opaque in small specks, black is a stain (nuclei dense with DAB)."""
+    min_um2_if_common: float = 5000.0
+    """um2; smallest dirt then: more than any clump of such nuclei."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +79,7 @@ def is_opaque(density: Floats, *, settings: DebrisSettings) -> Mask:
 
     square = np.ones((3, 3), bool)
     least = density.min(axis=2)
-    opaque = least > settings.opaque_od
+    opaque: Mask = least > settings.opaque_od
     if not opaque.any():
         return opaque
     core = ndimage.binary_opening(opaque, square)
@@ -76,13 +87,15 @@ def is_opaque(density: Floats, *, settings: DebrisSettings) -> Mask:
     return border
 
 
-def find_debris(share: Floats, *, mpp: float, settings: DebrisSettings) -> Mask:
+def find_debris(share: Floats, tissue: Mask, *, mpp: float, settings: DebrisSettings) -> Mask:
     """Find dirt.
 
     Parameters
     ----------
     share : (H, W) float32 array
         Share of each pixel's area that is opaque.
+    tissue : (H, W) bool array
+        Tissue.
     mpp : float
         um per pixel.
     settings : DebrisSettings
@@ -95,20 +108,31 @@ def find_debris(share: Floats, *, mpp: float, settings: DebrisSettings) -> Mask:
     """
     labels, sizes = label_pieces(share > 0)
     amount = np.bincount(labels.ravel(), weights=share.ravel(), minlength=sizes.size) * mpp**2
-    enough: Mask = amount >= settings.min_um2
+    in_small = float(amount[amount < settings.min_um2_if_common].sum())
+    is_common = in_small > settings.common_share * float(tissue.sum()) * mpp**2
+    enough: Mask = amount >= (settings.min_um2_if_common if is_common else settings.min_um2)
     enough[0] = False
     return enough[labels] & (share >= settings.min_share)
 
 
-def find_bubbles(density: Floats, tissue: Mask, *, mpp: float, settings: BubbleSettings) -> Mask:
+def find_bubbles(
+    image: NDArray[np.uint8],
+    tissue: Mask,
+    *,
+    white: tuple[float, float, float],
+    mpp: float,
+    settings: BubbleSettings,
+) -> Mask:
     """Find air bubbles by their dark rims.
 
     Parameters
     ----------
-    density : (H, W, 3) float32 array
-        Optical density of an overview, R, G, B.
+    image : (H, W, 3) uint8 array
+        Overview, sRGB.
     tissue : (H, W) bool array
         Tissue; its usual hue is the standard.
+    white : (float, float, float)
+        White point, 0-255.
     mpp : float
         um per pixel.
     settings : BubbleSettings
@@ -121,12 +145,16 @@ def find_bubbles(density: Floats, tissue: Mask, *, mpp: float, settings: BubbleS
     """
     from scipy import ndimage
 
-    grey = density.mean(axis=2)
-    chroma = np.sqrt(((density - grey[..., None]) ** 2).sum(axis=2)) / np.maximum(grey, np.float32(0.02))
-    stained = tissue & (grey > 0.05)
-    usual = float(np.median(chroma[stained])) if stained.any() else 0.0
-    limit = max(settings.max_chroma * usual, settings.neutral_chroma)
-    rim = (grey > settings.rim_od) & (chroma < limit)
+    sample = image[sample_pixels(tissue, max_count=MAX_SAMPLES)]
+    grey, chroma = _grey_and_chroma(optical_density(sample, white=white))
+    stained = chroma[grey > STAINED_OD]
+    limit = max(
+        settings.max_chroma * float(np.median(stained)) if stained.size else 0.0, settings.neutral_chroma
+    )
+    rim = np.zeros(tissue.shape, bool)
+    for own, _, _ in bands(image.shape[0], halo=0):
+        grey, chroma = _grey_and_chroma(optical_density(image[own], white=white))
+        rim[own] = (grey > settings.rim_od) & (chroma < limit)
     if not rim.any():
         return rim
     rim = close_gaps(rim, radius=1)
@@ -141,6 +169,13 @@ def find_bubbles(density: Floats, tissue: Mask, *, mpp: float, settings: BubbleS
         if _is_bubble(disc, int((disc & rim[box]).sum()), mpp=mpp, settings=settings):
             result[box] |= disc
     return result
+
+
+def _grey_and_chroma(density: Floats) -> tuple[Floats, Floats]:
+    """Return the mean density, and the distance from grey over it."""
+    grey = density.mean(axis=-1)
+    distance = np.sqrt(((density - grey[..., None]) ** 2).sum(axis=-1))
+    return grey, distance / np.maximum(grey, np.float32(0.02))
 
 
 def _without_spurs(disc: Mask) -> Mask:

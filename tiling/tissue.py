@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..wsi import Region, Slide
+from .closeup import is_textured
 from .evidence import CHROMA_STEP, Evidence, gather_evidence
-from .glass import Glass, estimate_glass, is_featureless, luminance
-from .morphology import close_gaps, drop_pieces, fill_holes, grow, label_pieces
+from .glass import NO_GLASS, Glass, estimate_glass, is_featureless, luminance
+from .morphology import close_gaps, count_labels, drop_pieces, fill_holes, grow, label_pieces
 from .overview import coverage, lookup, read_overview, read_raster, write_raster
 
 __all__ = ["TissueMask", "TissueSettings", "find_tissue", "find_tissue_in_image"]
@@ -28,6 +29,8 @@ BLACK = 8
 """Grey level; some scanners fill with black what they did not scan, and such pixels show no light."""
 BRIGHT_GREY = 150
 """Grey level that the brightest tenth of the scanned part reaches on a bright-field slide."""
+GLASS_DISTANCE_PX = 2
+"""Mask pixels around tissue that are not probed as glass."""
 UM2_PER_MM2 = 1e6
 
 
@@ -162,7 +165,21 @@ def find_tissue(slide: Slide, *, settings: TissueSettings | None = None) -> Tiss
     settings = settings or TissueSettings()
     overview = read_overview(slide, mpp=settings.mpp)
     found = find_tissue_in_image(overview.image, mpp=overview.mpp, settings=settings)
-    return replace(found, downsample=overview.downsample)
+    found = replace(found, downsample=overview.downsample)
+    return _all_tissue(found) if _glass_is_tissue(slide, found) else found
+
+
+def _glass_is_tissue(slide: Slide, found: TissueMask) -> bool:
+    """Tell whether what passed for glass is smooth pale tissue that fills a field of view."""
+    if {"no_glass", "dark_background", "single_channel"} & set(found.flags):
+        return False
+    beside = ~grow(found.mask, radius=GLASS_DISTANCE_PX)
+    return is_textured(slide, beside, downsample=found.downsample)
+
+
+def _all_tissue(found: TissueMask) -> TissueMask:
+    """Return a mask that is all tissue, in place of one that took tissue for glass."""
+    return replace(found, mask=np.ones_like(found.mask), background=NO_GLASS.white, flags=("no_glass",))
 
 
 def find_tissue_in_image(
@@ -234,8 +251,9 @@ def _without_dirt(mask: Mask, chroma: NDArray[np.uint8], *, mpp: float, settings
     """Remove specks, grey dust and the edge of the coverslip."""
     px_per_mm2 = UM2_PER_MM2 / mpp**2
     labels, sizes = label_pieces(mask)
-    stained = _share(labels, chroma > settings.stain_od / CHROMA_STEP, sizes)
-    deep = _share(labels, chroma > settings.edge_stain_od / CHROMA_STEP, sizes)
+    area = np.maximum(sizes, 1)
+    stained = count_labels(labels, size=sizes.size, where=chroma > settings.stain_od / CHROMA_STEP) / area
+    deep = count_labels(labels, size=sizes.size, where=chroma > settings.edge_stain_od / CHROMA_STEP) / area
     keep = sizes >= settings.min_area_mm2 * px_per_mm2
     large = min(settings.grey_min_area_mm2 * px_per_mm2, settings.grey_max_share * mask.size)
     keep &= (sizes >= large) | (stained >= settings.stain_share)
@@ -244,12 +262,6 @@ def _without_dirt(mask: Mask, chroma: NDArray[np.uint8], *, mpp: float, settings
     keep[0] = False
     kept: Mask = keep[labels]
     return kept
-
-
-def _share(labels: NDArray[np.int32], marked: Mask, sizes: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Return the share of marked pixels in each piece."""
-    share: NDArray[np.float64] = np.bincount(labels[marked], minlength=sizes.size) / np.maximum(sizes, 1)
-    return share
 
 
 def _crosses(labels: NDArray[np.int32], count: int) -> Mask:

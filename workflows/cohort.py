@@ -347,7 +347,9 @@ def slides_to_retry(out: Path, *, mpp: float | None = None) -> list[SlideInput]:
     """
     path = out / RUN_FILE
     if not path.is_file():
-        raise RunFolderError(f"{out} holds no earlier run", "Name the folder that an earlier run has written.")
+        raise RunFolderError(
+            f"{out} holds no earlier run", "Name the folder that an earlier run has written."
+        )
     slides = []
     for row in json.loads(path.read_text(encoding="utf-8"))["slides"]:
         has_failed = row.get("failures", 1) > 0

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from ..tiling import ResultStore
 from ..wsi import Slide
 from .maps import FieldMap
+from .outline import Circle
 from .pictures import Crop, CropCells, draw_crop_pair
 from .plan import SlidePlan
 from .report_content import FieldPicture
@@ -52,6 +53,7 @@ def cut_field(
     *,
     positive_od: float,
     side_um: float = FIELD_SIDE_UM,
+    ring: Circle | None = None,
 ) -> FieldPicture:
     """Cut a square field out of the slide, bare and with its nuclei outlined.
 
@@ -69,6 +71,8 @@ def cut_field(
         Threshold of positivity, OD.
     side_um : float
         Side of the field, um.
+    ring : Circle, optional
+        Drawn into the outlined half, level-0 px.
     """
     plane = slide.plane(max(FINEST_MPP, slide.mpp, side_um / 1000))
     side = round(side_um / plane.mpp)
@@ -80,7 +84,7 @@ def cut_field(
     counted = [label for label, reason, is_inside in shown if is_inside and not reason]
     crop = Crop(plane.read(left, top, side, side), window.x, window.y, scale, plane.mpp)
     return FieldPicture(
-        data=draw_crop_pair(crop, cells),
+        data=draw_crop_pair(crop, cells, ring=ring),
         x_mm=centre[0] * plan.level0_mpp / 1000,
         y_mm=centre[1] * plan.level0_mpp / 1000,
         side_um=side * plane.mpp,
@@ -113,7 +117,10 @@ def _cells_in(
     import shapely
 
     margin = RIM_UM / plan.level0_mpp
-    outlines, labels, excluded, inside = [np.empty(0, object)], [], [], []
+    outlines = [np.empty(0, object)]
+    labels: list[str] = []
+    excluded: list[str] = []
+    inside: list[bool] = []
     reach = {"x": window.x - margin, "y": window.y - margin}
     for table in read_window(store, plan, **reach, side=window.side + 2 * margin):
         x, y = table["x"].to_numpy(), table["y"].to_numpy()

@@ -47,6 +47,7 @@ from .report_content import (
     ResolutionFacts,
     SlideFacts,
 )
+from .report_pdf import write_report_pdf
 from .tally import THRESHOLDS, Tally, seam_density, tally_cells
 
 __all__ = ["Ki67"]
@@ -66,9 +67,7 @@ OVERVIEW_PX = 1600
 REVIEW_FLAGS = frozenset({"STAIN_NOT_H_DAB", "STAIN_DEFAULT"})
 """What the plan may find that makes every number of the slide doubtful."""
 
-LIMITS = (
-    "Nuclei are found by unmixing and blob detection, without training; tumour is not told from other tissue.",
-)
+LIMITS = ("Nuclei are found by unmixing and blob detection, without training; tumour is not told apart.",)
 
 
 @dataclass(frozen=True)
@@ -100,7 +99,7 @@ class Ki67:
         """Refuse settings that cannot give a right number."""
         if not THRESHOLDS[0] <= self.positive_od <= THRESHOLDS[-1]:
             raise SettingsError(
-                f"a positivity threshold of {self.positive_od} OD is outside {THRESHOLDS[0]}-{THRESHOLDS[-1]}",
+                f"a positivity threshold of {self.positive_od} OD, outside {THRESHOLDS[0]}-{THRESHOLDS[-1]}",
                 "Give the mean DAB optical density (base 10), such as 0.2.",
             )
         reach = self.detector.reach_um / (0.98 * self.plan.mpp)  # the plane may be 2 % finer than asked
@@ -201,7 +200,7 @@ class Ki67:
             result = replace(result, status=worst_status(result.status, Status.REVIEW))
         return result
 
-    def _content(  # noqa: PLR0913 -- gathers everything that the report says
+    def _content(
         self,
         slide: Slide,
         plan: SlidePlan,
@@ -218,9 +217,16 @@ class Ki67:
             circle = Circle(hot_spot.x_um / mpp, hot_spot.y_um / mpp, hot_spot.radius_um / mpp)
         software = describe_software()
         resolution = slide.resolution
+        lost = plan.quality.areas_mm2(plan.tissue)
+        lost.pop(plan.quality.reasons[0], None)  # the first "reason" is the area that counts
         return ReportContent(
             slide=SlideFacts(
-                plan.slide.slide_id, slide.path.name, slide.vendor, slide.width, slide.height, plan.fingerprint
+                plan.slide.slide_id,
+                slide.path.name,
+                slide.vendor,
+                slide.width,
+                slide.height,
+                plan.fingerprint,
             ),
             result=result,
             resolution=ResolutionFacts(
@@ -249,7 +255,7 @@ class Ki67:
                 seam_density=seam_density(plan, tally),
                 software=software,
             ),
-            excluded_mm2=plan.quality.areas_mm2(plan.tissue),
+            excluded_mm2={reason: area for reason, area in lost.items() if area > 0},
             scale=_category_scale(),
             hot_spot=circle,
             curve=self._curve(tally),
@@ -284,7 +290,8 @@ class Ki67:
                 stage.store(plan),
                 (circle.x, circle.y),
                 positive_od=self.positive_od,
-                side_um=2 * circle.radius * plan.level0_mpp,
+                side_um=2.1 * circle.radius * plan.level0_mpp,
+                ring=circle,
             )
         return ReportPictures(
             overview=draw_overview(
@@ -304,7 +311,9 @@ class Ki67:
     ) -> None:
         """Write exports, quality figures and, last, the report, whose presence says that all is there."""
         assert content.fields is not None
-        annotations = [QuPathAnnotation("Tissue", outline_mask(plan.tissue.mask, downsample=plan.tissue.downsample))]
+        annotations = [
+            QuPathAnnotation("Tissue", outline_mask(plan.tissue.mask, downsample=plan.tissue.downsample))
+        ]
         if content.hot_spot is not None:
             annotations.append(QuPathAnnotation("Hot spot", content.hot_spot.polygon(), color=(255, 140, 0)))
         origin = (float(slide.bounds.x), float(slide.bounds.y))
@@ -313,6 +322,7 @@ class Ki67:
         if content.pictures.overview is not None:
             (folder / "overlay.png").write_bytes(content.pictures.overview)
         write_json(folder / "qc.json", _quality_figures(plan, content))
+        write_report_pdf(folder, content)
         write_report(folder, content)
 
 

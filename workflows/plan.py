@@ -206,8 +206,8 @@ def sample_tissue(plane: Plane, mask: NDArray[np.bool_], *, downsample: float) -
     Returns
     -------
     (N, 160, 160, 3) uint8 array
-        Up to 64 windows; none where the mask is empty. They stand at equal steps through the tissue's pixels in
-        raster order, so the sample is the same every time.
+        Up to 64 windows; none where the mask is empty. They stand at equal steps through the tissue's
+        pixels in raster order, so the sample is the same every time.
     """
     rows, columns = np.nonzero(mask)
     if len(rows) == 0:

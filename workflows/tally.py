@@ -142,7 +142,9 @@ def seam_density(plan: SlidePlan, tally: Tally) -> float | None:
     return tally.at_seam / expected if expected >= 30 else None
 
 
-def read_window(store: ResultStore, plan: SlidePlan, *, x: float, y: float, side: float) -> Iterator[pa.Table]:
+def read_window(
+    store: ResultStore, plan: SlidePlan, *, x: float, y: float, side: float
+) -> Iterator[pa.Table]:
     """Yield the landed tables of the tiles that a square of level-0 px touches."""
     grid, step = plan.grid, plan.downsample * plan.grid.core
     finished = store.finished()

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from .benchmark import benchmark_reading
+from .formats import list_readers
 from .inspect import SlideInspection, inspect_slide, require_scorable
 from .phantom import PhantomSettings, write_phantom
 from .plane import Plane
 from .reader import Level
 from .region import Region
-from .formats import list_readers
 from .resolution import Candidate, Resolution
 from .slide import Slide, open_slide
 

@@ -91,7 +91,6 @@ class SlideInspection:
             **self.extra,
         }
 
-
     def to_text(self) -> str:
         """Return the findings as aligned lines for people, the verdict last."""
         lines = [("file", self.path)]
@@ -123,7 +122,10 @@ class SlideInspection:
             ("objective", power),
             ("associated", ", ".join(extra["associated_images"]) or "none"),
             ("ICC profile", f"{profile} bytes, noted and not applied" if profile else "none"),
-            ("tiles read", f"{extra['sampled_tiles'] - extra['unreadable_tiles']} of {extra['sampled_tiles']}"),
+            (
+                "tiles read",
+                f"{extra['sampled_tiles'] - extra['unreadable_tiles']} of {extra['sampled_tiles']}",
+            ),
             ("fingerprint", str(extra["fingerprint"])),
         ]
 

@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 
 from ..errors import RegionError, UnreadableSlideError
 from .fingerprint import fingerprint_files
+from .formats import open_reader
 from .health import look_at_pixels, probe
 from .plane import Plane
 from .reader import Level, Reader
 from .region import Region
-from .formats import open_reader
 from .resolution import Resolution, judge, override
 
 __all__ = ["Slide", "open_slide"]

@@ -41,9 +41,11 @@ def test_the_scheduler_of_a_running_cluster_is_used():
     from distributed import LocalCluster
 
     got = []
-    with LocalCluster(n_workers=1, processes=False, dashboard_address=None) as cluster:
-        with Engine(scheduler=cluster.scheduler_address) as engine:
-            engine.run([Job(operator.add, (1, 2))], lambda result: got.append(result.value) or [])
+    with (
+        LocalCluster(n_workers=1, processes=False, dashboard_address="127.0.0.1:0") as cluster,
+        Engine(scheduler=cluster.scheduler_address) as engine,
+    ):
+        engine.run([Job(operator.add, (1, 2))], lambda result: got.append(result.value) or [])
     assert got == [3]
 
 

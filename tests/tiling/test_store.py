@@ -27,9 +27,14 @@ def test_half_written_and_foreign_files_are_not_results(tmp_path):
 def test_an_error_while_writing_leaves_the_old_file_and_no_trace(tmp_path):
     path = tmp_path / "value.json"
     write_json(path, {"a": 1})
-    with pytest.raises(RuntimeError), atomic_file(path) as temporary:
-        temporary.write_text("{")
-        raise RuntimeError
+
+    def fail_half_way():
+        with atomic_file(path) as temporary:
+            temporary.write_text("{")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail_half_way()
     assert json.loads(path.read_text()) == {"a": 1}
     assert [entry.name for entry in tmp_path.iterdir()] == ["value.json"]
 

@@ -9,7 +9,7 @@ import pytest
 from scipy import ndimage
 
 from slidelab.errors import InvalidTableError
-from slidelab.tiling import evidence
+from slidelab.tiling import overview
 from slidelab.tiling.tissue import TissueMask, TissueSettings, find_tissue, find_tissue_in_image
 from slidelab.wsi import Region, open_slide
 
@@ -112,7 +112,7 @@ class TestPaintedSlides:
     def test_bands_of_work_leave_no_trace(self, monkeypatch):
         image = paint(disc_with_bay(), od=STAINS["pale haematoxylin"])
         whole = find_tissue_in_image(image, mpp=8.0).mask
-        monkeypatch.setattr(evidence, "BAND_ROWS", 37)
+        monkeypatch.setattr(overview, "BAND_ROWS", 37)
         np.testing.assert_array_equal(find_tissue_in_image(image, mpp=8.0).mask, whole)
 
     def test_a_hole_is_filled_up_to_its_limit(self):
@@ -177,7 +177,7 @@ class TestMask:
             TissueMask.load(tmp_path / "x.npz")
 
 
-# Each fact was established by looking at the slide: file, um per pixel to assume, range of the tissue's share,
+# Each fact was established by looking at the slide: file, um per pixel to assume, range of the tissue share,
 # points on tissue and points off it, both in level-0 px.
 SEEN = {
     "pale fat with lymph nodes": (

@@ -52,12 +52,20 @@ def test_a_list_gives_paths_resolutions_and_ids(tmp_path):
     listing = tmp_path / "list.csv"
     listing.write_text("path,mpp,id\na.svs,0.25,case 1\nb.svs,,\nmissing.svs,,\n")
     slides = find_slides([listing], mpp=0.5)
-    assert [(slide.slide_id, slide.mpp) for slide in slides] == [("case_1", 0.25), ("b", 0.5), ("missing", 0.5)]
+    assert [(slide.slide_id, slide.mpp) for slide in slides] == [
+        ("case_1", 0.25),
+        ("b", 0.5),
+        ("missing", 0.5),
+    ]
 
 
 @pytest.mark.parametrize(
     ("text", "part"),
-    [("file\na.svs\n", "column 'path'"), ("path,mpp\na.svs,half\n", "line 2"), ("path,mpp\n,0.5\n", "line 2")],
+    [
+        ("file\na.svs\n", "column 'path'"),
+        ("path,mpp\na.svs,half\n", "line 2"),
+        ("path,mpp\n,0.5\n", "line 2"),
+    ],
 )
 def test_a_broken_list_is_refused_with_its_line(tmp_path, text, part):
     listing = tmp_path / "list.csv"

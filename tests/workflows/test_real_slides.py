@@ -59,7 +59,7 @@ def test_two_scanners_of_one_field_agree(data_folder, tmp_path, capsys):
     run = run_cohort(Ki67(), slides, options=RunOptions(tmp_path / "run", scheduler="threads", workers=2))
     first, second = (outcome.record["scores"][0]["value"] for outcome in run.outcomes)
     with capsys.disabled():
-        print(f"\nKi-67 of one field on two scanners: {first:.1f} % and {second:.1f} %, {abs(first - second):.1f} apart")
+        print(f"\none field, two scanners: {first:.1f} % and {second:.1f} %, {abs(first - second):.1f} apart")
     assert run.exit_code == 0
     assert 5 < first < 60
     assert 5 < second < 60
@@ -73,7 +73,9 @@ def test_a_slide_without_resolution_is_scored_only_with_one_and_says_so(data_fol
     assert refused.exit_code == 1
     assert "--mpp" in refused.outcomes[0].failures[0].advice
     scored = run_cohort(
-        Ki67(), find_slides([path], mpp=0.25), options=RunOptions(tmp_path / "b", scheduler="threads", workers=1)
+        Ki67(),
+        find_slides([path], mpp=0.25),
+        options=RunOptions(tmp_path / "b", scheduler="threads", workers=1),
     )
     assert scored.exit_code == 0
     assert "RESOLUTION_BY_USER" in scored.outcomes[0].record["flags"]

@@ -42,7 +42,9 @@ def finished(phantom, tmp_path_factory):
     """An undisturbed run of the phantom with small tiles."""
     out = tmp_path_factory.mktemp("finished") / "run"
     run = run_cohort(
-        Ki67(plan=SMALL_TILES), find_slides([phantom]), options=RunOptions(out, scheduler="threads", workers=2)
+        Ki67(plan=SMALL_TILES),
+        find_slides([phantom]),
+        options=RunOptions(out, scheduler="threads", workers=2),
     )
     assert run.exit_code == 0, run.outcomes
     return run
@@ -77,7 +79,10 @@ def test_report_summary_and_cells_say_the_same(finished):
     assert sum(report["excluded"].values()) == excluded
     with (finished.out / "summary.csv").open() as stream:
         row = next(csv.DictReader(stream))
-    assert (int(row["numerator"]), int(row["denominator"])) == (headline["numerator"], headline["denominator"])
+    assert (int(row["numerator"]), int(row["denominator"])) == (
+        headline["numerator"],
+        headline["denominator"],
+    )
 
 
 def test_every_result_says_that_tumour_was_not_separated(finished):
@@ -90,7 +95,13 @@ def test_painted_index_and_counts_are_recovered(tmp_path, truth, scanner):
     known = write_phantom(
         path,
         PhantomSettings(
-            width=5120, height=5120, truth=truth, seed=int(truth), scanner=scanner, tissue_fraction=0.5, artefacts=False
+            width=5120,
+            height=5120,
+            truth=truth,
+            seed=int(truth),
+            scanner=scanner,
+            tissue_fraction=0.5,
+            artefacts=False,
         ),
         workers=2,
     )
@@ -149,7 +160,10 @@ def test_any_workers_give_the_same_bytes(finished, phantom, tmp_path, scheduler,
     options = RunOptions(tmp_path / "run", scheduler=scheduler, workers=workers)
     run_cohort(Ki67(plan=SMALL_TILES), find_slides([phantom]), options=options)
     assert digests(tmp_path / "run") == digests(finished.out)
-    hashes = [json.loads((out / "run.json").read_text())["result_sha256"] for out in (tmp_path / "run", finished.out)]
+    hashes = [
+        json.loads((out / "run.json").read_text())["result_sha256"]
+        for out in (tmp_path / "run", finished.out)
+    ]
     assert hashes[0] == hashes[1]
 
 
@@ -210,7 +224,9 @@ def test_a_second_run_does_nothing_again(finished):
 def test_another_threshold_is_scored_again_without_detecting_again(phantom, tmp_path):
     slides, out = find_slides([phantom]), tmp_path / "run"
     first = run_cohort(Ki67(), slides, options=RunOptions(out, scheduler="threads", workers=2))
-    second = run_cohort(Ki67(positive_od=0.5), slides, options=RunOptions(out, scheduler="threads", workers=2))
+    second = run_cohort(
+        Ki67(positive_od=0.5), slides, options=RunOptions(out, scheduler="threads", workers=2)
+    )
     assert first.outcomes[0].seconds
     assert second.outcomes[0].seconds == {}
     assert second.outcomes[0].record["scores"][0]["value"] < first.outcomes[0].record["scores"][0]["value"]
@@ -223,7 +239,9 @@ def test_a_damaged_tile_makes_the_slide_partial_and_says_how_much_is_missing(tmp
     import tifffile
 
     path = tmp_path / "torn.tiff"
-    settings = PhantomSettings(width=4096, height=4096, truth=30.0, seed=11, tissue_fraction=0.5, artefacts=False)
+    settings = PhantomSettings(
+        width=4096, height=4096, truth=30.0, seed=11, tissue_fraction=0.5, artefacts=False
+    )
     write_phantom(path, settings, workers=2)
     with tifffile.TiffFile(path) as tiff:
         page = tiff.pages[0]
@@ -250,7 +268,9 @@ def test_a_blank_slide_is_not_assessable_and_no_failure(tmp_path):
 
     path = tmp_path / "blank.tif"
     glass = np.random.default_rng(1).integers(238, 243, (2048, 2048, 3), dtype=np.uint8)
-    tifffile.imwrite(path, glass, tile=(256, 256), photometric="rgb", resolution=(40000, 40000), resolutionunit=3)
+    tifffile.imwrite(
+        path, glass, tile=(256, 256), photometric="rgb", resolution=(40000, 40000), resolutionunit=3
+    )
     options = RunOptions(tmp_path / "run", scheduler="threads", workers=1)
     run = run_cohort(Ki67(), find_slides([path]), options=options)
     assert run.exit_code == 0

@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import UnreadableSlideError
-from .file_bytes import FileBytes
-from .openslide_reader import OpenSlideReader
 from ..reader import SlideFacts
 from ..region import Region
+from .file_bytes import FileBytes
+from .openslide_reader import OpenSlideReader
 from .tiff_directory import TiffImage
 from .tile_codec import DamagedTileError, TileCodec
 from .tile_shelf import ShelvedTile, TileShelf

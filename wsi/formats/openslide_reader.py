@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
 from ...errors import SlidelabError, UnreadableSlideError, UnsupportedSlideError
-from .dicom import check_ends, find_series
-from .pyramid import make_levels
 from ..reader import SlideFacts
 from ..region import Region
 from ..resolution import Candidate
+from .dicom import check_ends, find_series
+from .pyramid import make_levels
 
 __all__ = ["OpenSlideReader", "detect_vendor"]
 

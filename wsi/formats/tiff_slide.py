@@ -8,13 +8,13 @@ from pathlib import Path
 from types import MappingProxyType
 
 from ...errors import SlidelabError, UnreadableSlideError, UnsupportedSlideError
+from ..reader import GREY_PROBLEM, Reader, SlideFacts
+from ..region import Region
 from .native_tiff import NativeTiffReader
 from .ome import OmeImage, is_ome, read_ome
 from .openslide_reader import OpenSlideReader, detect_vendor
 from .plain import open_plain_tiff
 from .pyramid import make_levels
-from ..reader import GREY_PROBLEM, Reader, SlideFacts
-from ..region import Region
 from .tiff_directory import TiffDirectory, TiffImage, read_directory
 from .tile_codec import Compression, is_understood
 

@@ -1,0 +1,30 @@
+"""The examples run."""
+
+import runpy
+import sys
+from pathlib import Path
+
+EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
+
+
+def run(name, *arguments, monkeypatch):
+    monkeypatch.setattr(sys, "argv", [name, *map(str, arguments)])
+    runpy.run_path(str(EXAMPLES / name), run_name="__main__")
+
+
+def test_score_phantom(tmp_path, monkeypatch, capsys):
+    run("score_phantom.py", tmp_path, monkeypatch=monkeypatch)
+    printed = capsys.readouterr().out
+    assert "95 % CI" in printed
+    assert "Positive" in printed
+
+
+def test_inspect_cohort(tmp_path, monkeypatch, capsys):
+    (tmp_path / "broken.svs").write_bytes(b"no slide")
+    run("inspect_cohort.py", tmp_path, monkeypatch=monkeypatch)
+    assert "cannot be read" in capsys.readouterr().out
+
+
+def test_every_example_is_run_here():
+    tested = set(Path(__file__).read_text().split('"'))
+    assert {path.name for path in EXAMPLES.glob("*.py")} <= tested

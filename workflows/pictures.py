@@ -43,6 +43,8 @@ LINE_UM = 0.48
 """Width of an outline, um: a sixteenth of a nucleus."""
 LINE_PX = (1.4, 2.6)
 """Least and greatest width of an outline, px."""
+TINT = 0.45
+"""Share of the reason's colour where something is left out."""
 GAP_PX = 12
 """White between the halves of a pair."""
 JPEG_QUALITY = 86
@@ -169,11 +171,11 @@ def draw_overview(
     height, width = image.shape[:2]
     zoom = OVERVIEW_PX / max(height, width)
     figure, axes = _photo_figure(width * zoom, height * zoom, margin_px=90)
-    axes.imshow(image, extent=(0, width, height, 0), interpolation="antialiased", aspect="auto")
-    axes.set(xlim=(0, width), ylim=(height, 0))
     legend: list[tuple[str, str, bool]] = []
     if quality is not None:
-        legend += _tint_excluded(axes, quality, downsample)
+        image, legend = _tint_excluded(image, quality, downsample)
+    axes.imshow(image, extent=(0, width, height, 0), interpolation="antialiased", aspect="auto")
+    axes.set(xlim=(0, width), ylim=(height, 0))
     if tissue is not None:
         _trace(axes, outline_mask(tissue.mask, downsample=tissue.downsample / downsample))
         legend.insert(0, (INK, "tissue", False))
@@ -286,23 +288,31 @@ def _draw_cells(axes: Axes, crop: Crop, cells: CropCells, palette: Palette) -> N
         )
 
 
-def _tint_excluded(axes: Axes, quality: QualityMap, downsample: float) -> list[tuple[str, str, bool]]:
-    """Tint the places that are not counted; returns the legend of the reasons that occur."""
+def _tint_excluded(
+    image: NDArray[np.uint8], quality: QualityMap, downsample: float
+) -> tuple[NDArray[np.uint8], list[tuple[str, str, bool]]]:
+    """Tint the places that are not counted; returns the picture and the legend of the reasons that occur.
+
+    Done in the picture's own pixels: a second layer would cost matplotlib as much memory as the slide is
+    large.
+    """
     from matplotlib.colors import to_rgb
 
-    rows, columns = quality.codes.shape
-    step = quality.downsample / downsample
-    tint = np.zeros((rows, columns, 4))
-    legend = []
+    step = downsample / quality.downsample
+    rows, columns = (
+        np.minimum(((np.arange(size) + 0.5) * step).astype(np.int64), limit - 1)
+        for size, limit in zip(image.shape[:2], quality.codes.shape, strict=True)
+    )
+    codes = quality.codes[rows[:, None], columns]
+    tinted, legend = image.copy(), []
     for code, reason in enumerate(quality.reasons):
-        place = quality.codes == code
+        place = codes == code
         if code and place.any():
             color = REASON_COLORS[(code - 1) % len(REASON_COLORS)]
-            tint[place] = (*to_rgb(color), 0.45)
+            tint = np.array(to_rgb(color)) * 255
+            tinted[place] = np.rint(tinted[place] * (1 - TINT) + tint * TINT).astype(np.uint8)
             legend.append((color, reason.replace("_", " "), True))
-    extent = (0, columns * step, rows * step, 0)
-    axes.imshow(tint, extent=extent, interpolation="nearest", aspect="auto")
-    return legend
+    return tinted, legend
 
 
 def _trace(axes: Axes, outline: shapely.MultiPolygon) -> None:

@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
-from ..errors import RunFolderError, SettingsError, SlidelabError
+from ..errors import RunFolderError, SettingsError, SlidelabError, UnreadableSlideError
 from ..tiling import Engine, Job, JobResult, write_json
 from .cohort_report import Failure, SlideRow, write_cohort_report
 from .inputs import SlideInput
@@ -54,6 +54,8 @@ class Receipt:
     """Those whose results are not on disk yet."""
     record: dict[str, Any] | None = None
     """The finished result of an earlier run with the same settings."""
+    unseen_mm2: float = 0.0
+    """Area that could not be read while looking for tissue, mm2."""
 
 
 class Workflow(Protocol):
@@ -252,6 +254,8 @@ class _Tracker:
         receipt: Receipt = result.value
         if self.progress:
             self.progress.planned(slide, tiles=receipt.tiles, todo=len(receipt.todo))
+        if receipt.unseen_mm2 > 0:
+            self._fail(slide, "tissue", _damaged(receipt.unseen_mm2))
         if receipt.record is not None:
             self.outcomes[slide.slide_id].record = receipt.record
             return self._end(slide)
@@ -323,6 +327,14 @@ class _Tracker:
     def _folder(self, slide: SlideInput) -> Path:
         """Return the slide's results folder."""
         return self.options.out / "slides" / slide.slide_id
+
+
+def _damaged(area_mm2: float) -> UnreadableSlideError:
+    """Describe parts of a slide that could not be looked at."""
+    return UnreadableSlideError(
+        f"{area_mm2:.3f} mm2 could not be read while looking for tissue",
+        "copy the file again, or scan the slide again; the result covers the rest",
+    )
 
 
 def slides_to_retry(out: Path, *, mpp: float | None = None) -> list[SlideInput]:

@@ -124,13 +124,14 @@ class Ki67:
         finished = NucleiStage(folder / "work").store(plan).finished()
         todo = tuple(index for index in plan.tiles if index not in finished)
         done = self._done_file(folder, plan)
+        unseen = plan.unseen_mm2
         if not todo and done.is_file() and (folder / "report.json").is_file():
             record = json.loads(done.read_text(encoding="utf-8"))
-            return Receipt(plan.folder, len(plan.tiles), (), record)
+            return Receipt(plan.folder, len(plan.tiles), (), record, unseen)
         # Results of other settings must not be taken for those of this run, should it fail half-way.
         for name in ("report.json", "report.html", "report.pdf"):
             (folder / name).unlink(missing_ok=True)
-        return Receipt(plan.folder, len(plan.tiles), todo)
+        return Receipt(plan.folder, len(plan.tiles), todo, None, unseen)
 
     def process(self, slide: SlideInput, folder: Path, place: Path, index: int) -> BlockSummary:
         """Find the nuclei of one tile; runs on a worker."""
@@ -149,9 +150,12 @@ class Ki67:
         cells = folder / "cells.parquet"
         tally = tally_cells(plan, store, tiles, positive_od=self.positive_od, path=cells)
         hot_spot = find_hot_spot(tally.x_um, tally.y_um, tally.positive)
-        with open_slide(slide.path, mpp=slide.mpp) as opened:
+        # Pictures may show damage as white; no count comes from here.
+        with open_slide(slide.path, mpp=slide.mpp, salvage=True) as opened:
             fields = count_fields(cells, width=opened.width, height=opened.height, mpp=plan.level0_mpp)
-            result = self._score(plan, tally, hot_spot, fields, missing_mm2=plan.missing_mm2(missing))
+            result = self._score(
+                plan, tally, hot_spot, fields, missing_mm2=plan.missing_mm2(missing) + plan.unseen_mm2
+            )
             content = self._content(opened, plan, stage, tally, hot_spot, fields, result)
             self._write_outputs(folder, opened, plan, content, cells)
         record: dict[str, Any] = json.loads((folder / "report.json").read_text(encoding="utf-8"))

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..errors import UnreadableSlideError
 from ..models import UnmixedNuclei, UnmixedNucleiSettings
 from ..stain import StainProfile, fit_h_dab, unmix
 from ..tiling import (
@@ -25,7 +26,7 @@ from ..tiling import (
     stage_key,
     write_json,
 )
-from ..wsi import Plane, open_slide, require_scorable
+from ..wsi import Plane, Region, open_slide, require_scorable
 from .inputs import SlideInput
 
 __all__ = ["PlanSettings", "SlidePlan", "load_plan", "make_plan"]
@@ -33,6 +34,8 @@ __all__ = ["PlanSettings", "SlidePlan", "load_plan", "make_plan"]
 PLAN_VERSION = 1
 """Raised whenever the same settings would give another plan; old results are then not reused."""
 
+MOST_UNSEEN = 0.5
+"""With more than this share of the slide unreadable there is no result, not even a partial one."""
 SAMPLE_WINDOWS = 64
 """Windows of tissue from which the stain vectors are fitted."""
 SAMPLE_SIDE = 160
@@ -83,6 +86,8 @@ class SlidePlan:
     """Colours of the slide."""
     detector: UnmixedNuclei
     """The detector, fitted to the slide."""
+    unseen_mm2: float
+    """Area that could not be read while looking for tissue: what lies there is unknown, mm2."""
     flags: tuple[str, ...]
     """What the plan found that a reader of the result must know."""
 
@@ -132,7 +137,7 @@ def make_plan(
     SlidelabError
         If the slide cannot be read, is of the wrong kind, or its resolution is not known.
     """
-    with open_slide(slide_input.path, mpp=slide_input.mpp) as slide:
+    with open_slide(slide_input.path, mpp=slide_input.mpp, salvage=True) as slide:
         plane = slide.plane(settings.mpp)
         facts = {
             "plan": PLAN_VERSION,
@@ -167,6 +172,12 @@ def _write_plan(
     place.mkdir(parents=True, exist_ok=True)
     tissue.save(place / "tissue.npz")
     quality.save(place / "quality.npz")
+    unseen = _unseen(slide.damage, tissue)
+    if unseen.mean() > MOST_UNSEEN:
+        raise UnreadableSlideError(
+            f"{slide.path.name}: {100 * unseen.mean():.0f} % of the slide cannot be read",
+            "copy the file again, or scan the slide again",
+        )
     value = {
         "path": str(slide_input.path),
         "slide_id": slide_input.slide_id,
@@ -181,14 +192,25 @@ def _write_plan(
         "asked_mpp": settings.mpp,
         "profile": profile.to_json(),
         "detector": asdict(fitted.settings),
+        "unseen_mm2": round(float(unseen.sum()) * (tissue.mpp / 1000) ** 2, 6),
         "flags": [*tissue.flags, *quality.flags, *profile.flags],
     }
     write_json(place / "plan.json", value)
 
 
+def _unseen(damage: tuple[Region, ...], tissue: TissueMask) -> NDArray[np.bool_]:
+    """Mark the pixels of the tissue mask that damaged windows touch."""
+    unseen = np.zeros(tissue.mask.shape, bool)
+    scale = tissue.downsample
+    for region in damage:
+        rows = slice(int(region.y / scale), int(np.ceil(region.bottom / scale)))
+        unseen[rows, int(region.x / scale) : int(np.ceil(region.right / scale))] = True
+    return unseen
+
+
 def _holds_tissue(tile: Tile, grid: TileGrid, *, tissue: TissueMask, downsample: float) -> bool:
     """Tell whether any tissue lies in a tile's core."""
-    return tissue.fraction(grid.region(tile, downsample=downsample)) > 0
+    return bool(tissue.fraction(grid.region(tile, downsample=downsample)) > 0)
 
 
 def sample_tissue(plane: Plane, mask: NDArray[np.bool_], *, downsample: float) -> NDArray[np.uint8]:
@@ -238,6 +260,7 @@ def load_plan(place: Path) -> SlidePlan:
         asked_mpp=value["asked_mpp"],
         profile=StainProfile.from_json(value["profile"]),
         detector=UnmixedNuclei(_detector_settings(value["detector"])),
+        unseen_mm2=value["unseen_mm2"],
         flags=tuple(value["flags"]),
     )
 

@@ -19,6 +19,7 @@ from .plane import Plane
 from .reader import Level, Reader
 from .region import Region
 from .resolution import Resolution, judge, override
+from .salvage import SalvagingReader
 
 __all__ = ["Slide", "open_slide"]
 
@@ -35,6 +36,8 @@ class Slide:
         The slide's file, or a folder of one DICOM series.
     mpp : float or None
         The user's um per level-0 pixel, in place of what the file says.
+    salvage : bool
+        Read damaged tiles as white, and note them in ``damage``.
 
     Attributes
     ----------
@@ -60,9 +63,10 @@ class Slide:
         Embedded colour profile. It is recorded and never applied.
     """
 
-    def __init__(self, path: Path, *, mpp: float | None = None) -> None:
+    def __init__(self, path: Path, *, mpp: float | None = None, salvage: bool = False) -> None:
         self._reader: Reader | None = None
         self._mpp_override = mpp
+        self._salvage = salvage
         self._lock = threading.Lock()
         self.path = path
         reader = open_reader(path)
@@ -84,7 +88,12 @@ class Slide:
         except BaseException:
             reader.close()
             raise
-        self._reader = reader
+        self._reader = SalvagingReader(reader) if salvage else reader
+
+    @property
+    def damage(self) -> tuple[Region, ...]:
+        """Windows read as white because they are damaged, level-0 px; always empty without ``salvage``."""
+        return self._reader.damage if isinstance(self._reader, SalvagingReader) else ()
 
     @property
     def mpp(self) -> float:
@@ -203,14 +212,14 @@ class Slide:
     ) -> None:
         self.close()
 
-    def __reduce__(self) -> tuple[Callable[..., Slide], tuple[Path, float | None]]:
-        return (_reopen, (self.path, self._mpp_override))
+    def __reduce__(self) -> tuple[Callable[..., Slide], tuple[Path, float | None, bool]]:
+        return (_reopen, (self.path, self._mpp_override, self._salvage))
 
     def __repr__(self) -> str:
         return f"<Slide {self.path.name}: {self.width} x {self.height} px, {self.vendor}>"
 
 
-def open_slide(path: str | Path, *, mpp: float | None = None) -> Slide:
+def open_slide(path: str | Path, *, mpp: float | None = None, salvage: bool = False) -> Slide:
     """Open a slide or a plain image.
 
     Parameters
@@ -219,6 +228,9 @@ def open_slide(path: str | Path, *, mpp: float | None = None) -> Slide:
         Slide file; for DICOM any file of the series, or the folder that holds it.
     mpp : float or None
         um per level-0 pixel, 0.05-5, in place of what the file says.
+    salvage : bool
+        Read damaged tiles as white instead of raising, and note them in ``Slide.damage``: to look at a
+        slide as a whole, never to count on it.
 
     Returns
     -------
@@ -236,9 +248,9 @@ def open_slide(path: str | Path, *, mpp: float | None = None) -> Slide:
     ResolutionError
         If ``mpp`` is outside 0.05-5. A file without resolution opens; its ``.mpp`` raises.
     """
-    return Slide(Path(path), mpp=mpp)
+    return Slide(Path(path), mpp=mpp, salvage=salvage)
 
 
-def _reopen(path: Path, mpp: float | None) -> Slide:
+def _reopen(path: Path, mpp: float | None, salvage: bool) -> Slide:
     """Unpickle."""
-    return Slide(path, mpp=mpp)
+    return Slide(path, mpp=mpp, salvage=salvage)

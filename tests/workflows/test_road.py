@@ -263,6 +263,38 @@ def test_a_damaged_tile_makes_the_slide_partial_and_says_how_much_is_missing(tmp
     assert all(row["slide"] == "torn" and row["reason"] and row["advice"] for row in rows)
 
 
+def test_damage_met_while_looking_for_tissue_leaves_a_partial_result(phantom, tmp_path):
+    import tifffile
+
+    # One level only: the overview is read from the very tiles of which one is torn.
+    path = tmp_path / "single.tif"
+    pixels = tifffile.imread(phantom, level=0)
+    tifffile.imwrite(
+        path,
+        pixels,
+        tile=(256, 256),
+        photometric="rgb",
+        compression="zlib",
+        resolution=(40000, 40000),
+        resolutionunit=3,
+    )
+    with tifffile.TiffFile(path) as tiff:
+        page = tiff.pages[0]
+        busiest = int(np.argmax(page.databytecounts))
+        offset, count = page.dataoffsets[busiest], page.databytecounts[busiest]
+    with path.open("r+b") as stream:
+        stream.seek(offset)
+        stream.write(bytes(count))
+    options = RunOptions(tmp_path / "run", scheduler="threads", workers=2)
+    run = run_cohort(Ki67(plan=SMALL_TILES), find_slides([path]), options=options)
+    outcome = run.outcomes[0]
+    assert run.exit_code == 2
+    assert outcome.status == "PARTIAL"
+    assert outcome.record["areas_mm2"]["missing"] >= (256 * 0.25 / 1000) ** 2
+    assert any("looking for tissue" in failure.reason for failure in outcome.failures)
+    assert outcome.record["scores"][0]["denominator"] > 200
+
+
 def test_a_blank_slide_is_not_assessable_and_no_failure(tmp_path):
     import tifffile
 

@@ -83,6 +83,9 @@ class Engine:
 
     def __enter__(self) -> Self:
         import dask
+
+        # Distributed sets up log handlers of its own on import, unless it is told to be quiet before.
+        dask.config.set({"logging": {"distributed": "critical", "distributed.client": "critical"}})
         from distributed import Client, LocalCluster
 
         # Slides are read into worker memory outside of Dask's view, so its spill and pause limits would

@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from ..tiling import ResultStore
 from ..wsi import Slide
-from .maps import FieldMap
 from .outline import Circle
 from .pictures import Crop, CropCells, draw_crop_pair
 from .plan import SlidePlan
@@ -24,25 +23,36 @@ FIELD_COUNT = 6
 """Fields shown."""
 FIELD_SIDE_UM = 200.0
 """Side of a field, um: single nuclei are plain to see in half a page's width."""
-LEAST_CELLS = 20
-"""Fields of the map with fewer counted nuclei are not drawn from."""
+CANDIDATES = 500
+"""Nuclei tried as centres before fewer fields are shown."""
 RIM_UM = 20.0
 """A nucleus whose centre is this near outside a field may still show its rim in it, um."""
 FINEST_MPP = 0.25
 """Pictures are read no finer than this, um per px."""
 
 
-def draw_fields(fields: FieldMap) -> list[tuple[float, float]]:
-    """Draw fields at random among those with nuclei; returns their centres, level-0 px."""
-    rows, columns = np.nonzero(fields.counted >= LEAST_CELLS)
-    if len(rows) == 0:
-        return []
+def draw_fields(x_um: NDArray[np.float64], y_um: NDArray[np.float64]) -> list[tuple[float, float]]:
+    """Draw nuclei at random as the centres of fields that do not overlap.
+
+    Parameters
+    ----------
+    x_um, y_um : (N,) float array
+        Counted nuclei, um.
+
+    Returns
+    -------
+    list of (x, y)
+        Up to six centres, um, from top to bottom.
+    """
     random = np.random.default_rng(FIELD_SEED)
-    chosen = np.sort(random.permutation(len(rows))[:FIELD_COUNT])
-    return [
-        (float((columns[index] + 0.5) * fields.side_px), float((rows[index] + 0.5) * fields.side_px))
-        for index in chosen
-    ]
+    chosen: list[tuple[float, float]] = []
+    for index in random.permutation(len(x_um))[:CANDIDATES]:
+        x, y = float(x_um[index]), float(y_um[index])
+        if all(max(abs(x - other[0]), abs(y - other[1])) >= FIELD_SIDE_UM for other in chosen):
+            chosen.append((x, y))
+        if len(chosen) == FIELD_COUNT:
+            break
+    return sorted(chosen, key=lambda centre: (centre[1], centre[0]))
 
 
 def cut_field(

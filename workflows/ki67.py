@@ -266,7 +266,7 @@ class Ki67:
             histogram=_histogram(tally),
             fields=fields,
             tissue=plan.tissue,
-            pictures=self._pictures(slide, plan, stage, circle, fields),
+            pictures=self._pictures(slide, plan, stage, circle, draw_fields(tally.x_um, tally.y_um)),
         )
 
     def _curve(self, tally: Tally) -> ThresholdCurve | None:
@@ -278,13 +278,24 @@ class Ki67:
         return ThresholdCurve(THRESHOLDS, index, self.positive_od, max(low, THRESHOLDS[0]), high)
 
     def _pictures(
-        self, slide: Slide, plan: SlidePlan, stage: NucleiStage, circle: Circle | None, fields: FieldMap
+        self,
+        slide: Slide,
+        plan: SlidePlan,
+        stage: NucleiStage,
+        circle: Circle | None,
+        centres: list[tuple[float, float]],
     ) -> ReportPictures:
         """Photographs that let a pathologist check the result by eye."""
         overview = slide.plane(max(slide.mpp, slide.mpp * max(slide.width, slide.height) / OVERVIEW_PX))
         cut = [
-            cut_field(slide, plan, stage.store(plan), centre, positive_od=self.positive_od)
-            for centre in draw_fields(fields)
+            cut_field(
+                slide,
+                plan,
+                stage.store(plan),
+                (x / plan.level0_mpp, y / plan.level0_mpp),
+                positive_od=self.positive_od,
+            )
+            for x, y in centres
         ]
         hot = None
         if circle is not None:

@@ -221,7 +221,7 @@ def sample_tissue(plane: Plane, mask: NDArray[np.bool_], *, downsample: float) -
     plane : Plane
         What to read.
     mask : (h, w) bool array
-        Where windows may be centred.
+        Where to take pixels from; everything else in a window is made white.
     downsample : float
         Level-0 px per mask px.
 
@@ -239,7 +239,16 @@ def sample_tissue(plane: Plane, mask: NDArray[np.bool_], *, downsample: float) -
     for row, column in zip(rows[chosen], columns[chosen], strict=True):
         x = int((column + 0.5) * downsample / plane.downsample) - SAMPLE_SIDE // 2
         y = int((row + 0.5) * downsample / plane.downsample) - SAMPLE_SIDE // 2
-        windows.append(plane.read(x, y, SAMPLE_SIDE, SAMPLE_SIDE))
+        window = plane.read(x, y, SAMPLE_SIDE, SAMPLE_SIDE)
+        places = [
+            ((start + np.arange(SAMPLE_SIDE) + 0.5) * plane.downsample / downsample)
+            .astype(np.int64)
+            .clip(0, size - 1)
+            for start, size in ((y, mask.shape[0]), (x, mask.shape[1]))
+        ]
+        # A window may reach over ink or glass beside the tissue: nothing there may enter a fit.
+        window[~mask[np.ix_(*places)]] = 255
+        windows.append(window)
     return np.stack(windows)
 
 

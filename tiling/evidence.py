@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .glass import SMOOTH, Glass, optical_density
+from .morphology import grow
 from .overview import bands
 
 __all__ = ["Evidence", "gather_evidence"]
@@ -33,6 +34,10 @@ STRONG_DARKNESS = 0.1
 """OD; the same for dust and for the lines of a coverslip's edge."""
 STRONG_REACH_PX = 2
 """Pixels around strong ones that their outline may blur into."""
+RINGING_REACH_PX = 8
+"""Pixels around strong ones where JPEG blocks of an overview ring."""
+RINGING_EDGE = 0.008
+"""OD per pixel; gradient that counts as an edge there, above that of ringing (up to 0.007)."""
 EDGE_REACH_PX = 1
 """Pixels; texture counts this close to an edge, so that its window does not spread it over the glass."""
 LEAST_TEXTURE_AREA = 0.3
@@ -77,7 +82,7 @@ def gather_evidence(image: NDArray[np.uint8], *, glass: Glass, mpp: float) -> Ev
     shape = image.shape[:2]
     window = max(3, 2 * round(TEXTURE_UM / mpp / 2) + 1)
     result = Evidence(np.zeros(shape, bool), np.zeros(shape, bool), np.zeros(shape, np.uint8))
-    for own, wide, inner in bands(shape[0], halo=window + STRONG_REACH_PX + 2):
+    for own, wide, inner in bands(shape[0], halo=window + RINGING_REACH_PX + 2):
         shading = glass.shading((shape[0], shape[1]), rows=(wide.start, wide.stop))
         density = optical_density(image[wide], white=glass.white) + shading[..., None]
         band = _weigh(density, glass=glass, window=window)
@@ -101,7 +106,9 @@ def _weigh(density: Floats, *, glass: Glass, window: int) -> Evidence:
     chroma[darkness == 0] = 0
     enough = max(ENOUGH_CHROMA, glass.chroma_noise)
     strong = (chroma > enough * STRONG_CHROMA / ENOUGH_CHROMA) | (darkness > STRONG_DARKNESS)
-    edges = _gradient(np.maximum(density.mean(axis=2), 0)) > max(LEAST_EDGE, glass.edge_noise)
+    slope = _gradient(np.maximum(density.mean(axis=2), 0))
+    rings = grow(strong, radius=RINGING_REACH_PX)
+    edges = slope > np.where(rings, RINGING_EDGE, max(LEAST_EDGE, glass.edge_noise)).astype(np.float32)
     share = _edge_share(edges, strong, window)
     stained = chroma / enough + darkness / ENOUGH_DARKNESS + share / ENOUGH_EDGES > 1
     hued = np.where(chroma >= LEAST_HUE * darkness, chroma, 0)

@@ -74,7 +74,7 @@ def find_blur(
     tissue : (h, w) bool array
         Tissue mask.
     hidden : (h, w) bool array
-        Ink and dirt, whose borders are no measure of focus; cells with any of it are not judged.
+        Ink, dirt and bubbles, whose borders are no measure of focus; cells with any are not judged.
     downsample : float
         Level-0 px per mask px.
     settings : FocusSettings

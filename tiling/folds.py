@@ -1,8 +1,9 @@
 """Folds: long bands far darker than the rest of the same tissue, and of the same hue.
 
 Two layers double the optical density. So do crowded nuclei and keratin, hence the detector is conservative:
-a band must be an outlier among all directions and places of the slide's tissue. Narrow folds (below 40 um),
-and folds in tissue of very uneven density, are missed.
+a band must be an outlier among all directions and places of the slide's tissue. Folds are missed that are
+narrow (below 40 um), lie in tissue of very uneven density (as in most immunohistochemistry), or in a small
+field of view.
 """
 
 from __future__ import annotations
@@ -23,8 +24,9 @@ Floats = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 
 MAD_TO_SIGMA = 1.4826
-MIN_CORE_PX = 500
-"""Pixels of tissue needed to know what is usual."""
+UM2_PER_MM2 = 1e6
+FRAME_PX = 3
+"""Pixels at the border of the image that are left out."""
 MAX_SAMPLES = 400_000
 """Pixels from which the usual density and hue are taken."""
 LOCAL_UM = 8.0
@@ -35,6 +37,8 @@ LOCAL_UM = 8.0
 class FoldSettings:
     """How folds are told from dense tissue."""
 
+    min_tissue_mm2: float = 1.0
+    """mm2; in less tissue it is not known what is usual, and no fold is called."""
     line_um: float = 160.0
     """um; density is averaged along lines of this length: longer than nests and vessels are dark."""
     band_um: float = 24.0
@@ -90,8 +94,11 @@ def find_folds(
     (H, W) bool array
         Folded tissue.
     """
+    tissue = _without_frame(tissue)
+    if tissue.sum() * mpp**2 < settings.min_tissue_mm2 * UM2_PER_MM2:
+        return np.zeros(tissue.shape, bool)
     core = sample_pixels(shrink(tissue, radius=2), max_count=MAX_SAMPLES)
-    if core[0].size < MIN_CORE_PX:
+    if core[0].size == 0:
         return np.zeros(tissue.shape, bool)
     grey = np.zeros(tissue.shape, np.float32)
     for own, wide, inner in bands(image.shape[0], halo=1):
@@ -103,12 +110,20 @@ def find_folds(
     if not seeds.any():
         return seeds
     may_be_fold = tissue & (dark > usual + settings.grow_sigma * sigma)
-    labels, sizes = label_pieces(keep_touching(may_be_fold, seeds=seeds))
+    may_be_fold &= _is_dark(grey, tissue, least=settings.trim_ratio * usual, mpp=mpp)
+    labels, sizes = label_pieces(keep_touching(close_gaps(may_be_fold, radius=1) & tissue, seeds=seeds))
     hue = np.log10((np.array(white) + 1) / (np.median(image[core], axis=0) + 1))
     keep = _long(labels, sizes, mpp=mpp, settings=settings)
     keep &= _alike(image, labels, white=white, usual=np.maximum(hue, 0), settings=settings)
-    folded = keep[labels] & _is_dark(grey, tissue, least=settings.trim_ratio * usual, mpp=mpp)
-    return close_gaps(folded, radius=1) & tissue
+    return keep[labels]
+
+
+def _without_frame(tissue: Mask) -> Mask:
+    """Return a mask without the outermost pixels: exported fields of view may have a dark frame."""
+    inner = np.zeros_like(tissue)
+    inside = slice(FRAME_PX, -FRAME_PX)
+    inner[inside, inside] = tissue[inside, inside]
+    return inner
 
 
 def _is_dark(grey: Floats, tissue: Mask, *, least: float, mpp: float) -> Mask:

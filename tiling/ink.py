@@ -59,7 +59,9 @@ def _is_black(red: Floats, green: Floats, blue: Floats) -> Mask:
 
 def _may_be_blue(red: Floats, green: Floats, blue: Floats) -> Mask:
     """Blue ink over stained tissue."""
-    return (red > 0.5) & (blue < 0.5 * red) & (green < 0.9 * red)
+    on_pale = (red > 0.5) & (green < 0.9 * red)
+    on_dense = (red > 0.75) & (green < 1.15 * red)
+    return (on_pale | on_dense) & (blue < 0.5 * red)
 
 
 def _may_be_green(red: Floats, green: Floats, blue: Floats) -> Mask:
@@ -74,7 +76,7 @@ def _may_be_red(red: Floats, green: Floats, blue: Floats) -> Mask:
 
 def _may_be_black(red: Floats, green: Floats, blue: Floats) -> Mask:
     """Black ink over stained tissue."""
-    return _is_neutral(red, green, blue, least=0.4, chroma=0.2)
+    return _is_neutral(red, green, blue, least=0.4, chroma=0.33)
 
 
 def _is_neutral(red: Floats, green: Floats, blue: Floats, *, least: float, chroma: float) -> Mask:

@@ -96,7 +96,9 @@ def _octagon(radius: int) -> list[tuple[Mask, int]]:
 
 
 def fill_holes(mask: Mask, *, max_px: float) -> Mask:
-    """Fill holes of at most ``max_px`` pixels."""
+    """Fill holes of at most ``max_px`` pixels, those cut by the border of the raster too."""
+    if not mask.any():
+        return mask
     labels, sizes = label_pieces(~mask)
     small = sizes <= max_px
     small[0] = False

@@ -141,7 +141,7 @@ def assess_quality(
     Notes
     -----
     The overview is read whole; focus (1 um per pixel), dye and debris (4 um) are read in tiles of about 1 mm
-    and 2 mm, and only where tissue is. The result does not depend on these tiles. About 0.05 s per mm2 of
+    and 2 mm, and only where tissue is. The result does not depend on these tiles. About 0.1 s per mm2 of
     tissue on one core, reading included.
     """
     settings = settings or QualitySettings()
@@ -149,7 +149,7 @@ def assess_quality(
     found["out_of_focus"], was_judged = find_blur(
         slide,
         tissue.mask,
-        hidden=found["pen"] | found["debris"],
+        hidden=found["pen"] | found["debris"] | found["bubble"],
         downsample=tissue.downsample,
         settings=settings.focus,
     )

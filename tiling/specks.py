@@ -50,13 +50,15 @@ class BubbleSettings:
     """um; greatest width of a rim."""
     max_chroma: float = 0.7
     """Chroma over density of the rim, as a share of that of the tissue: black over stain pales its hue."""
-    neutral_chroma: float = 0.15
-    """Chroma over density that passes as colourless in any tissue."""
+    neutral_chroma: tuple[float, float] = (0.15, 0.4)
+    """Chroma over density that passes as colourless in any tissue, and that in none."""
+    opaque_od: float = 0.35
+    """OD in the most transparent colour, from which a rim may have any hue."""
     diameter_um: tuple[float, float] = (80.0, 3000.0)
     """um; smaller rings are vessels and follicles."""
     min_roundness: float = 0.8
     """Area of the bubble over that of the circle around its farthest points."""
-    max_rim_share: float = 0.6
+    max_rim_share: float = 0.8
     """Share of the disc that the rim covers; more is a blot."""
 
 
@@ -148,13 +150,14 @@ def find_bubbles(
     sample = image[sample_pixels(tissue, max_count=MAX_SAMPLES)]
     grey, chroma = _grey_and_chroma(optical_density(sample, white=white))
     stained = chroma[grey > STAINED_OD]
-    limit = max(
-        settings.max_chroma * float(np.median(stained)) if stained.size else 0.0, settings.neutral_chroma
-    )
+    usual = float(np.median(stained)) if stained.size else 0.0
+    limit = float(np.clip(settings.max_chroma * usual, *settings.neutral_chroma))
     rim = np.zeros(tissue.shape, bool)
     for own, _, _ in bands(image.shape[0], halo=0):
-        grey, chroma = _grey_and_chroma(optical_density(image[own], white=white))
-        rim[own] = (grey > settings.rim_od) & (chroma < limit)
+        density = optical_density(image[own], white=white)
+        grey, chroma = _grey_and_chroma(density)
+        is_black = (chroma < limit) | (density.min(axis=2) > settings.opaque_od)
+        rim[own] = is_black & (grey > settings.rim_od)
     if not rim.any():
         return rim
     rim = close_gaps(rim, radius=1)

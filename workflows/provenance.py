@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import subprocess
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -40,6 +41,7 @@ def package_version(name: str) -> str:
         return "unknown"
 
 
+@cache
 def git_commit() -> str:
     """Return the commit of a source checkout, with ``+`` when files differ from it; else ``release``."""
     folder = Path(__file__).resolve().parents[1]
@@ -55,6 +57,6 @@ def git_commit() -> str:
 def _git(folder: Path, *arguments: str) -> str:
     """Run git and return what it prints."""
     done = subprocess.run(
-        ["git", *arguments], cwd=folder, capture_output=True, text=True, timeout=10, check=True
+        ["git", "--no-optional-locks", *arguments], cwd=folder, capture_output=True, text=True, timeout=10, check=True
     )
     return done.stdout.strip()

@@ -60,6 +60,10 @@ class TestPaintedSlides:
         assert overlap(found.mask, truth) >= 0.93
         assert found.flags == ()
 
+    @pytest.mark.parametrize("shape", [(5, 5), (9, 9), (1, 300), (30, 7)])
+    def test_a_tiny_blank_field_has_no_tissue(self, shape):
+        assert not find_tissue_in_image(np.full((*shape, 3), 250, np.uint8), mpp=8.0).mask.any()
+
     def test_white_point_is_the_colour_of_the_glass(self):
         found = find_tissue_in_image(paint(disc_with_bay(), od=STAINS["DAB"], glass=(225, 220, 200)), mpp=8.0)
         assert found.background == pytest.approx((225, 220, 200), abs=1.5)

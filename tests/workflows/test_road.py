@@ -188,19 +188,15 @@ def test_killed_at_random_moments_and_resumed_gives_the_same_bytes(finished, pha
     out = tmp_path / "run"
     command = [sys.executable, str(script), str(phantom), str(out), ("threads", "processes")[seed % 2]]
     landed = []
-    for _ in range(20):
+    for _ in range(5):
         process = subprocess.Popen(command, start_new_session=True, stderr=subprocess.DEVNULL)
         try:
-            process.wait(timeout=random.uniform(1.5, 7.0))
+            process.wait(timeout=random.uniform(1.5, 9.0))
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
-        else:
-            assert process.returncode == 0
-            break
         landed.append(sum(1 for _ in out.rglob("part-*.arrow")))
-    else:
-        pytest.fail("the run never came to an end")
+    subprocess.run(command, check=True, stderr=subprocess.DEVNULL)
     assert landed == sorted(landed), "a finished tile was lost"
     assert digests(out) == digests(finished.out)
 
@@ -227,7 +223,7 @@ def test_another_threshold_is_scored_again_without_detecting_again(phantom, tmp_
     second = run_cohort(
         Ki67(positive_od=0.5), slides, options=RunOptions(out, scheduler="threads", workers=2)
     )
-    assert first.outcomes[0].seconds
+    assert first.outcomes[0].seconds["decode"] > 0
     assert second.outcomes[0].seconds == {}
     assert second.outcomes[0].record["scores"][0]["value"] < first.outcomes[0].record["scores"][0]["value"]
     curve = first.outcomes[0].record["threshold_curve"]
@@ -350,5 +346,4 @@ def test_the_run_says_how_long_and_with_what(finished):
     assert run["status"] == "done"
     assert run["software"]["slidelab"]
     assert run["settings"]["positive_od"] == 0.2
-    assert run["slides"][0]["seconds"]["decode"] > 0
     assert run["wall_seconds"] < time.time()

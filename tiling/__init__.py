@@ -2,12 +2,14 @@
 
 from .engine import Engine, Job, JobResult, available_cores
 from .grid import Tile, TileGrid
+from .ink import InkSettings
 from .quality import QualityMap, QualitySettings, assess_quality
 from .store import ResultStore, atomic_file, stage_key, write_json
 from .tissue import TissueMask, TissueSettings, find_tissue
 
 __all__ = [
     "Engine",
+    "InkSettings",
     "Job",
     "JobResult",
     "QualityMap",

@@ -15,6 +15,7 @@ from ..errors import UnreadableSlideError
 from ..models import UnmixedNuclei, UnmixedNucleiSettings
 from ..stain import StainProfile, fit_h_dab, unmix
 from ..tiling import (
+    InkSettings,
     QualityMap,
     QualitySettings,
     Tile,
@@ -56,8 +57,8 @@ class PlanSettings:
     """Total stride of the detector."""
     tissue: TissueSettings = field(default_factory=TissueSettings)
     """How tissue is found."""
-    quality: QualitySettings = field(default_factory=QualitySettings)
-    """What counts as out of focus, pen, fold, bubble or debris."""
+    quality: QualitySettings = field(default_factory=lambda: QualitySettings(ink=InkSettings(red_share=0.4)))
+    """What counts as out of focus, pen, fold, bubble or debris; an H-DAB slide has no eosin to spare."""
 
 
 @dataclass(frozen=True)

@@ -56,7 +56,6 @@ def git_commit() -> str:
 
 def _git(folder: Path, *arguments: str) -> str:
     """Run git and return what it prints."""
-    done = subprocess.run(
-        ["git", "--no-optional-locks", *arguments], cwd=folder, capture_output=True, text=True, timeout=10, check=True
-    )
+    command = ["git", "--no-optional-locks", *arguments]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=10, check=True)
     return done.stdout.strip()

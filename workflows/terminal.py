@@ -55,8 +55,11 @@ class _RichProgress:
         )
 
     def advanced(self, slide: SlideInput) -> None:
-        """Move the slide's bar."""
-        self._progress.advance(self._tasks[slide.slide_id])
+        """Move the slide's bar; after the last tile the report remains to be written."""
+        task = self._tasks[slide.slide_id]
+        self._progress.advance(task)
+        if self._progress.tasks[self._progress.task_ids.index(task)].finished:
+            self._progress.update(task, description=f"{slide.slide_id[:40]}: writing the report")
 
     def ended(self, outcome: SlideOutcome) -> None:
         """Close the slide's bar."""

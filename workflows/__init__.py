@@ -1,8 +1,10 @@
 """One module per clinical question, the cohort runner, reports and exports."""
 
-from .cohort import CohortRun, RunOptions, SlideOutcome, run_cohort, slides_to_retry
+from .cohort import run_cohort
 from .inputs import SlideInput, find_slides
 from .ki67 import Ki67
+from .run_folder import slides_to_retry
+from .workflow import CohortRun, RunOptions, SlideOutcome
 
 __all__ = [
     "CohortRun",

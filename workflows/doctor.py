@@ -97,9 +97,10 @@ def _disk() -> str:
 
 def _end_to_end() -> str:
     from ..wsi import PhantomSettings, write_phantom
-    from .cohort import RunOptions, run_cohort
+    from .cohort import run_cohort
     from .inputs import find_slides
     from .ki67 import Ki67
+    from .workflow import RunOptions
 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "phantom.tiff"

@@ -25,7 +25,6 @@ from ..quantify import (
 from ..tiling import stage_key, write_json
 from ..wsi import Slide, open_slide
 from .charts import StainHistogram, ThresholdCurve
-from .cohort import Receipt
 from .cohort_report import Failure
 from .fields_of_view import FIELD_SEED, cut_field, draw_fields
 from .inputs import SlideInput
@@ -49,6 +48,7 @@ from .report_content import (
 )
 from .report_pdf import write_report_pdf
 from .tally import THRESHOLDS, Tally, seam_density, tally_cells
+from .workflow import Receipt
 
 __all__ = ["Ki67"]
 

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from .cohort import CohortRun, Progress, SlideOutcome
 from .inputs import SlideInput
+from .workflow import CohortRun, Progress, SlideOutcome
 
 __all__ = ["bar", "describe_profile", "describe_run", "watch"]
 

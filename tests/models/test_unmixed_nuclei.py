@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from slidelab.models import UnmixedNuclei
-from slidelab.models.unmixed_nuclei import mean_inside, polygon_area, polygon_centroid, ray_directions
+from slidelab.models.star_outlines import mean_inside, polygon_area, polygon_centroid, ray_directions
 from slidelab.tiling import TileGrid
 
 MPP = 0.5

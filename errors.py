@@ -55,9 +55,9 @@ class SlidelabError(Exception):
         """Return the one line of what is wrong."""
         return self.what
 
-    def __reduce__(self) -> tuple[type[SlidelabError], tuple[str, str]]:
-        """Pickle with the advice, so that errors cross process borders whole."""
-        return (type(self), (self.what, self.advice))
+    def __reduce__(self) -> tuple[type[SlidelabError], tuple[str, str], dict[str, object]]:
+        """Pickle with the advice and notes, so that errors cross process borders whole."""
+        return (type(self), (self.what, self.advice), self.__dict__)
 
 
 class SlideNotFoundError(SlidelabError, FileNotFoundError):

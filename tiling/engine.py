@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import logging
 import os
+import pickle
+import traceback
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -119,7 +121,7 @@ class Engine:
                     silence_logs=logging.ERROR,
                     memory_limit=0,
                     # Several threads of BLAS in each of several processes only fight each other.
-                    **({"env": SINGLE_THREADED, "host": "127.0.0.1"} if processes else {}),
+                    **({"env": WORKER_ENVIRONMENT, "host": "127.0.0.1"} if processes else {}),
                 )
                 self._client = Client(self._cluster, set_as_default=False)
         return self
@@ -172,11 +174,16 @@ class Engine:
     def _submit(self, job: Job) -> Any:
         """Hand one job to the scheduler."""
         return self._client.submit(
-            job.function, *job.arguments, pure=False, resources=job.resources or None, retries=0
+            _call, job.function, job.arguments, pure=False, resources=job.resources or None, retries=0
         )
 
 
-SINGLE_THREADED = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+WORKER_ENVIRONMENT = {
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+}
+"""One thread of BLAS per worker process."""
 
 
 def available_cores() -> int:
@@ -186,10 +193,24 @@ def available_cores() -> int:
     return os.cpu_count() or 1
 
 
+def _call(function: Callable[..., Any], arguments: tuple[Any, ...]) -> tuple[Any, Exception | None]:
+    """Run a job on its worker; an error is an answer like any other, not a fault of the cluster."""
+    try:
+        return function(*arguments), None
+    except Exception as error:
+        error.add_note(traceback.format_exc())  # the traceback itself does not travel
+        try:
+            pickle.loads(pickle.dumps(error))
+        except Exception:
+            return None, RuntimeError(f"{type(error).__name__}: {error}")
+        return None, error
+
+
 def _result(job: Job, future: Any) -> JobResult:
     """Turn a finished future into a value or the exception that ended it."""
     if future.status == "finished":
-        return JobResult(job, value=future.result())
+        value, error = future.result()
+        return JobResult(job, value=value, error=error)
     if future.status == "error":
         return JobResult(job, error=future.exception())
     return JobResult(job, error=RuntimeError(f"the job was {future.status}"))

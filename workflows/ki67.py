@@ -201,7 +201,9 @@ class Ki67:
             flags=flags,
         )
         if REVIEW_FLAGS & set(plan.flags):
-            result = replace(result, status=worst_status(result.status, Status.REVIEW))
+            # The number may be looked at, but no clinical category can rest on another stain.
+            scores = tuple(replace(score, category=None) for score in result.scores)
+            result = replace(result, scores=scores, status=worst_status(result.status, Status.REVIEW))
         return result
 
     def _content(

@@ -128,18 +128,26 @@ def seam_density(plan: SlidePlan, tally: Tally) -> float | None:
     The tissue near borders is measured on the tissue mask. None where no border crosses tissue or fewer
     than 30 cells would be expected there.
     """
-    tissue = plan.tissue
-    rows, columns = np.nonzero(tissue.mask)
-    scale = tissue.downsample / plan.downsample
-    parts = 4  # sub-samples of a mask pixel and axis: the strip is narrower than the pixel
-    steps = (np.arange(parts) + 0.5) / parts
-    near = 0
-    for dy in steps:
-        for dx in steps:
-            apart = plan.grid.distance_to_seam((columns + dx) * scale, (rows + dy) * scale) * plan.mpp
-            near += int((apart <= SEAM_REACH_UM).sum())
-    expected = tally.cells * near / max(1, len(rows) * parts**2)
+    mask, scale = plan.tissue.mask, plan.tissue.downsample / plan.downsample
+    starts = [np.arange(size, dtype=np.float64) * np.float64(scale) for size in mask.shape]
+    across = _share_at_seam(plan, starts[1], scale, axis=0)
+    down = _share_at_seam(plan, starts[0], scale, axis=1)
+    rows, columns = np.nonzero(mask)
+    near = float((1.0 - (1.0 - across[columns]) * (1.0 - down[rows])).sum())
+    expected = tally.cells * near / max(1, len(rows))
     return tally.at_seam / expected if expected >= 30 else None
+
+
+def _share_at_seam(
+    plan: SlidePlan, start: NDArray[np.float64], width: float, *, axis: int
+) -> NDArray[np.float64]:
+    """Return the share of each column (axis 0) or row (1) of mask pixels that lies near a seam."""
+    steps = (np.arange(32) + 0.5) / 32 * width
+    places = (start[:, None] + steps).ravel()
+    middle = np.full(places.shape, plan.grid.core / 2)  # as far from the other axis' seams as can be
+    points = (places, middle) if axis == 0 else (middle, places)
+    apart = plan.grid.distance_to_seam(*points) * plan.mpp
+    return np.asarray((apart <= SEAM_REACH_UM).reshape(len(start), -1).mean(axis=1), np.float64)
 
 
 def read_window(

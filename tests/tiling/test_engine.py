@@ -34,6 +34,7 @@ def test_an_error_is_a_result_with_its_advice_and_stops_nobody():
     error = next(result.error for result in got if result.error)
     assert isinstance(error, UnreadableSlideError)
     assert (error.what, error.advice) == ("torn tile", "Rescan it.")
+    assert "in fail" in "".join(error.__notes__)  # where it happened, for --debug
     assert [result.value for result in got if result.error is None] == [2]
 
 
@@ -47,6 +48,22 @@ def test_the_scheduler_of_a_running_cluster_is_used():
     ):
         engine.run([Job(operator.add, (1, 2))], lambda result: got.append(result.value) or [])
     assert got == [3]
+
+
+class Unpicklable(Exception):
+    def __reduce__(self):
+        raise TypeError("not me")
+
+
+def fail_unpicklable():
+    raise Unpicklable("odd")
+
+
+def test_errors_that_cannot_travel_are_told_in_words():
+    got = []
+    with Engine(scheduler="threads", workers=1) as engine:
+        engine.run([Job(fail_unpicklable, ())], lambda result: got.append(result.error) or [])
+    assert str(got[0]) == "Unpicklable: odd"
 
 
 @pytest.mark.parametrize("scheduler", ["slurm", "tcp://127.0.0.1:1"])

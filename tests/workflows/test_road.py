@@ -315,6 +315,7 @@ def test_hematoxylin_and_eosin_is_flagged_for_review(tmp_path):
     run = run_cohort(Ki67(), find_slides([path]), options=options)
     assert run.outcomes[0].status == "REVIEW"
     assert "STAIN_NOT_H_DAB" in run.outcomes[0].record["flags"]
+    assert all(score["category"] is None for score in run.outcomes[0].record["scores"])
 
 
 def test_strangers_folders_and_other_runs_are_not_touched(phantom, tmp_path):
@@ -330,6 +331,11 @@ def test_settings_that_cannot_be_right_are_refused():
         Ki67(plan=PlanSettings(halo_px=32))
     with pytest.raises(SettingsError, match="threshold"):
         Ki67(positive_od=20.0)
+
+
+def test_seam_density_is_near_one_where_nothing_happens_at_seams(finished):
+    seams = json.loads((finished.out / "slides" / "case" / "qc.json").read_text())["seam_density"]
+    assert seams == pytest.approx(1.0, abs=0.25)  # some 80 nuclei lie there: 11 % is one standard deviation
 
 
 def test_no_pixels_travel_through_the_scheduler(road):

@@ -158,7 +158,9 @@ class _Tracker:
         else:
             self.outcomes[slide.slide_id].record = result.value
             if self.options.clean and not self.outcomes[slide.slide_id].failures:
-                shutil.rmtree(self._folder(slide) / "work", ignore_errors=True)
+                # The plan and the mark of a finished slide stay: they are small, and resuming needs them.
+                for fragments in (self._folder(slide) / "work").glob("cells-*"):
+                    shutil.rmtree(fragments, ignore_errors=True)
         return self._end(slide)
 
     def _end(self, slide: SlideInput) -> Iterable[Job]:

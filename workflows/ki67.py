@@ -125,7 +125,7 @@ class Ki67:
         todo = tuple(index for index in plan.tiles if index not in finished)
         done = self._done_file(folder, plan)
         unseen = plan.unseen_mm2
-        if not todo and done.is_file() and (folder / "report.json").is_file():
+        if done.is_file() and (folder / "report.json").is_file():
             record = json.loads(done.read_text(encoding="utf-8"))
             return Receipt(plan.folder, len(plan.tiles), (), record, unseen)
         # Results of other settings must not be taken for those of this run, should it fail half-way.
@@ -169,9 +169,9 @@ class Ki67:
             "finish": FINISH_VERSION,
             "slide": plan.slide.slide_id,
             "file": plan.slide.path.name,
-            "plan": plan.key,
+            "plan_key": plan.key,
             "software": describe_software(),
-            **self.settings(),
+            "settings": self.settings(),
         }
         return folder / "work" / f"done-{stage_key(facts)}.json"
 

@@ -217,6 +217,34 @@ def test_a_second_run_does_nothing_again(finished):
     assert report.stat().st_mtime_ns == written
 
 
+def test_a_cleaned_run_keeps_its_results_and_is_not_done_again(phantom, tmp_path):
+    slides, out = find_slides([phantom]), tmp_path / "run"
+    options = RunOptions(out, scheduler="threads", workers=2, clean=True)
+    first = run_cohort(Ki67(), slides, options=options)
+    assert not list(out.rglob("part-*.arrow"))
+    before = digests(out)
+    second = run_cohort(Ki67(), slides, options=options)
+    assert second.outcomes[0].seconds == {}
+    assert second.outcomes[0].record == first.outcomes[0].record
+    assert digests(out) == before
+
+
+def test_a_replaced_file_of_the_same_name_is_scored_anew(phantom, tmp_path):
+    import shutil
+
+    path, out = tmp_path / "case.tiff", tmp_path / "run"
+    shutil.copy(phantom, path)
+    options = RunOptions(out, scheduler="threads", workers=2)
+    first = run_cohort(Ki67(), find_slides([path]), options=options)
+    write_phantom(
+        path, PhantomSettings(width=2048, height=2048, truth=70.0, seed=12, tissue_fraction=0.5), workers=2
+    )
+    second = run_cohort(Ki67(), find_slides([path]), options=options)
+    assert (
+        second.outcomes[0].record["scores"][0]["value"] > first.outcomes[0].record["scores"][0]["value"] + 20
+    )
+
+
 def test_another_threshold_is_scored_again_without_detecting_again(phantom, tmp_path):
     slides, out = find_slides([phantom]), tmp_path / "run"
     first = run_cohort(Ki67(), slides, options=RunOptions(out, scheduler="threads", workers=2))

@@ -4,7 +4,7 @@ from .engine import Engine, Job, JobResult, available_cores
 from .grid import Tile, TileGrid
 from .ink import InkSettings
 from .quality import QualityMap, QualitySettings, assess_quality
-from .store import ResultStore, atomic_file, stage_key, write_json
+from .store import ResultStore, atomic_file, remove_leftovers, stage_key, write_json
 from .tissue import TissueMask, TissueSettings, find_tissue
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "atomic_file",
     "available_cores",
     "find_tissue",
+    "remove_leftovers",
     "stage_key",
     "write_json",
 ]

@@ -22,7 +22,7 @@ from ..quantify import (
     score_ki67,
     worst_status,
 )
-from ..tiling import stage_key, write_json
+from ..tiling import remove_leftovers, stage_key, write_json
 from ..wsi import Slide, open_slide
 from .charts import StainHistogram, ThresholdCurve
 from .cohort_report import Failure
@@ -141,6 +141,7 @@ class Ki67:
         self, slide: SlideInput, folder: Path, place: Path, failures: tuple[Failure, ...]
     ) -> dict[str, Any]:
         """Score the slide and write its outputs; runs on a worker."""
+        remove_leftovers(folder)
         plan = replace(load_plan(place), slide=slide)
         stage = NucleiStage(folder / "work")
         store = stage.store(plan)

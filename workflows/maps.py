@@ -137,7 +137,7 @@ def write_maps(
 
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as folder:
+    with tempfile.TemporaryDirectory(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent) as folder:
         fresh = Path(folder) / "maps"
         root = zarr.open_group(fresh, mode="w", zarr_format=2)
         _write_fields(root, fields)

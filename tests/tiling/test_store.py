@@ -5,7 +5,7 @@ import json
 import pyarrow as pa
 import pytest
 
-from slidelab.tiling import ResultStore, atomic_file, stage_key, write_json
+from slidelab.tiling import ResultStore, atomic_file, remove_leftovers, stage_key, write_json
 
 
 def test_a_landed_tile_is_read_back(tmp_path):
@@ -44,3 +44,15 @@ def test_the_key_depends_on_every_fact_and_not_on_their_order():
     assert stage_key(facts) == stage_key(dict(reversed(facts.items())))
     assert stage_key(facts) != stage_key({**facts, "mpp": 0.25})
     assert stage_key(facts) != stage_key({**facts, "model": {"sha256": "ab", "version": 2}})
+
+
+def test_leftovers_of_a_killed_process_are_removed_and_nothing_else(tmp_path):
+    (tmp_path / "work").mkdir()
+    (tmp_path / "work" / ".part-0000001.arrow.x9.tmp").write_bytes(b"half")
+    (tmp_path / ".maps.zarr.abc.tmp").mkdir()
+    (tmp_path / ".maps.zarr.abc.tmp" / "0").write_bytes(b"half")
+    (tmp_path / "mine.tmp").write_text("kept")
+    write_json(tmp_path / "value.json", {})
+    remove_leftovers(tmp_path)
+    left = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*")}
+    assert left == {"work", "mine.tmp", "value.json"}

@@ -279,14 +279,10 @@ def test_another_threshold_is_scored_again_without_detecting_again(phantom, tmp_
     assert at[0.5] == pytest.approx(second.outcomes[0].record["scores"][0]["value"])
 
 
-def test_a_damaged_tile_makes_the_slide_partial_and_says_how_much_is_missing(tmp_path):
+def tear_busiest_tile(path):
+    """Zero the level-0 tile with the most bytes: one full of tissue."""
     import tifffile
 
-    path = tmp_path / "torn.tiff"
-    settings = PhantomSettings(
-        width=4096, height=4096, truth=30.0, seed=11, tissue_fraction=0.5, artefacts=False
-    )
-    write_phantom(path, settings, workers=2)
     with tifffile.TiffFile(path) as tiff:
         page = tiff.pages[0]
         busiest = int(np.argmax(page.databytecounts))
@@ -294,6 +290,15 @@ def test_a_damaged_tile_makes_the_slide_partial_and_says_how_much_is_missing(tmp
     with path.open("r+b") as stream:
         stream.seek(offset)
         stream.write(bytes(count))
+
+
+def test_a_damaged_tile_makes_the_slide_partial_and_says_how_much_is_missing(tmp_path):
+    path = tmp_path / "torn.tiff"
+    settings = PhantomSettings(
+        width=4096, height=4096, truth=30.0, seed=11, tissue_fraction=0.5, artefacts=False
+    )
+    write_phantom(path, settings, workers=2)
+    tear_busiest_tile(path)
     options = RunOptions(tmp_path / "run", scheduler="threads", workers=2)
     run = run_cohort(Ki67(plan=SMALL_TILES), find_slides([path]), options=options)
     outcome = run.outcomes[0]
@@ -322,13 +327,7 @@ def test_damage_met_while_looking_for_tissue_leaves_a_partial_result(phantom, tm
         resolution=(40000, 40000),
         resolutionunit=3,
     )
-    with tifffile.TiffFile(path) as tiff:
-        page = tiff.pages[0]
-        busiest = int(np.argmax(page.databytecounts))
-        offset, count = page.dataoffsets[busiest], page.databytecounts[busiest]
-    with path.open("r+b") as stream:
-        stream.seek(offset)
-        stream.write(bytes(count))
+    tear_busiest_tile(path)
     options = RunOptions(tmp_path / "run", scheduler="threads", workers=2)
     run = run_cohort(Ki67(plan=SMALL_TILES), find_slides([path]), options=options)
     outcome = run.outcomes[0]

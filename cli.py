@@ -6,7 +6,7 @@ import json
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -22,8 +22,14 @@ app = typer.Typer(
     help="From scanner file to slide-level pathology report. Research use only.",
 )
 score_app = typer.Typer(no_args_is_help=True, help="Score immunohistochemistry slides.")
+models_app = typer.Typer(no_args_is_help=True, help="The networks at hand: data, licence, figures.")
+train_app = typer.Typer(no_args_is_help=True, help="Train networks from labelled images.")
+validate_app = typer.Typer(no_args_is_help=True, help="Hold networks against labelled images.")
 bench_app = typer.Typer(no_args_is_help=True, help="Measure slidelab on this machine.")
 app.add_typer(score_app, name="score")
+app.add_typer(models_app, name="models")
+app.add_typer(train_app, name="train")
+app.add_typer(validate_app, name="validate")
 app.add_typer(bench_app, name="bench")
 
 USAGE_ERROR: Any = next(base for base in typer.BadParameter.__mro__ if base.__name__ == "ClickException")
@@ -35,6 +41,12 @@ Mpp = Annotated[
     float | None,
     typer.Option(help="um per level-0 pixel, in place of what the files say.", show_default=False),
 ]
+Model = Annotated[str, typer.Option(help="auto, a name from `slidelab models list`, or unmixed-nuclei.")]
+LicensePolicy = Annotated[
+    Literal["research", "permissive"],
+    typer.Option(help="research, or permissive: refuse weights trained on data for research only."),
+]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")]
 Workers = Annotated[int, typer.Option(help="Parallel workers; 0 is one per core.")]
 Slides = Annotated[
     list[str] | None,
@@ -50,12 +62,20 @@ def score_ki67(  # noqa: PLR0913 -- one parameter per documented option of the c
     out: Annotated[Path, typer.Option(help="Results folder; run again to resume.")] = Path("results"),
     mpp: Mpp = None,
     positive_od: Annotated[
-        float, typer.Option(help="Least mean DAB optical density (base 10) of a positive nucleus.")
-    ] = 0.2,
+        float | None,
+        typer.Option(
+            help="Least mean DAB density of a positive nucleus, OD (base 10); default: the network decides.",
+            show_default=False,
+        ),
+    ] = None,
+    model: Model = "auto",
+    license_policy: LicensePolicy = "research",
+    device: Device = "auto",
     workers: Workers = 0,
     scheduler: Annotated[
-        str, typer.Option(help="processes, threads, or the address of a Dask scheduler.")
-    ] = "processes",
+        str,
+        typer.Option(help="auto (threads on one card, else processes), processes, threads, or tcp://..."),
+    ] = "auto",
     resume: Annotated[
         bool, typer.Option("--resume/--overwrite", help="Go on with an earlier run, or throw it away.")
     ] = True,
@@ -70,12 +90,15 @@ def score_ki67(  # noqa: PLR0913 -- one parameter per documented option of the c
     debug: Debug = False,
 ) -> None:
     """Ki-67 labelling index with interval, hot spot, cells and a report for each slide."""
-    from .workflows import Ki67, RunOptions, find_slides, run_cohort, slides_to_retry
+    from .workflows import Ki67, RunOptions, choose_detector, find_slides, run_cohort, slides_to_retry
     from .workflows.terminal import watch
 
     _configure_logging(debug=debug)
+    detector = choose_detector(model, stain="H-DAB", policy=license_policy, device=device)
+    if scheduler == "auto":  # one process holds a card; its threads decode while others compute
+        scheduler = "threads" if detector.runs_on_card else "processes"
     options = RunOptions(out, scheduler=scheduler, workers=workers, overwrite=not resume, clean=clean)
-    workflow = Ki67(positive_od=positive_od)
+    workflow = Ki67(positive_od=positive_od, detector=detector)
     inputs = slides_to_retry(out, mpp=mpp) if retry_failed else find_slides(slides or [], mpp=mpp)
     with watch(len(inputs), quiet=as_json) as progress:
         run = run_cohort(workflow, inputs, options=options, progress=progress)
@@ -188,6 +211,110 @@ def doctor(as_json: Json = False) -> None:
     raise typer.Exit(0 if all(check.ok for check in checks) else 1)
 
 
+@train_app.command("detector")
+def train_detector(
+    data: Annotated[Path, typer.Option(help="Folder of the known collections, or a CSV manifest.")],
+    config: Annotated[str, typer.Option(help="A .toml file, or the name of a configuration of slidelab.")],
+    out: Annotated[Path, typer.Option(help="Model folder; run again to go on.")] = Path("models"),
+    device: Device = "auto",
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Throw an earlier run away.")] = False,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Train a cell detector: card and weights in --out, progress in --out/training."""
+    from .workflows.terminal import training_bar
+    from .workflows.train import find_config, train_detector_model
+
+    _configure_logging(debug=debug)
+    settings = find_config(config)
+    with training_bar(settings.steps, quiet=as_json) as report:
+        card = train_detector_model(
+            settings, data=data, folder=out, device=device, overwrite=overwrite, report=report
+        )
+    if as_json:
+        _print_json({"card": str(card), "weights": str(card.with_suffix(".safetensors"))})
+    else:
+        _say(f"model: {card}")
+        _say(f"use it with: SLIDELAB_MODELS={out} slidelab score ki67 SLIDES --model {settings.name}")
+
+
+@validate_app.command("detector")
+def validate_detector(  # noqa: PLR0913 -- one parameter per documented option of the command line
+    data: Annotated[Path, typer.Option(help="Folder of the known collections, or a CSV manifest.")],
+    model: Annotated[list[str] | None, typer.Option(help="A model; repeat for more.")] = None,
+    stain: Annotated[Literal["H-DAB", "H&E"], typer.Option(help="Which collections.")] = "H-DAB",
+    part: Annotated[
+        Literal["validation", "tuning", "training"], typer.Option(help="Which cases of them.")
+    ] = "validation",
+    out: Annotated[Path, typer.Option(help="Folder for tables and plot.")] = Path("validation"),
+    license_policy: LicensePolicy = "research",
+    device: Device = "auto",
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """F1, AP, PQ, AJI, counts and index errors of detectors, beside the baseline, with intervals."""
+    from .workflows.terminal import bar
+    from .workflows.validate_detector import validate_models, write_validation
+
+    _configure_logging(debug=debug)
+    with bar("images", quiet=as_json) as advance:
+        report = validate_models(
+            model or ["auto", "unmixed-nuclei"],
+            data=data,
+            stain=stain,
+            part=part,
+            policy=license_policy,
+            device=device,
+            progress=advance,
+        )
+    write_validation(report, out)
+    if as_json:
+        _print_json(report.to_json())
+    else:
+        _say(report.to_markdown())
+        _say(f"written: {out}")
+
+
+@models_app.command("list")
+def models_list(license_policy: LicensePolicy = "research", as_json: Json = False) -> None:
+    """The networks at hand, and whether the licence policy allows them."""
+    from .workflows.model_shelf import list_models
+
+    models = list_models(license_policy)
+    if as_json:
+        _print_json(models.to_json())
+    else:
+        _say(models.to_text())
+
+
+@models_app.command("show")
+def models_show(name: str, as_json: Json = False) -> None:
+    """All that is known of one network: data, licence, figures, limits."""
+    from .workflows.model_shelf import describe_model
+
+    model = describe_model(name)
+    if as_json:
+        _print_json(model.to_json())
+    else:
+        _say(model.to_text())
+
+
+@models_app.command("pull")
+def models_pull(
+    reference: Annotated[str, typer.Argument(help="hf://organisation/repository@revision/name")],
+    license_policy: LicensePolicy = "research",
+    as_json: Json = False,
+) -> None:
+    """Fetch a network from a hub, by pinned revision, into the user's model folder."""
+    from .workflows.model_shelf import pull_model
+
+    model = pull_model(reference, policy=license_policy)
+    if as_json:
+        _print_json(model.to_json())
+    else:
+        _say(model.to_text())
+
+
 @bench_app.command("read")
 def bench_read(
     slide: Path,
@@ -213,6 +340,24 @@ def bench_engine(
     from .workflows.bench import benchmark_engine
 
     _report(benchmark_engine(slide, mpp=mpp, rounds=rounds), as_json=as_json)
+
+
+@bench_app.command("cells")
+def bench_cells(
+    slide: Path,
+    mpp: Mpp = None,
+    workers: Annotated[int, typer.Option(help="Worker processes, one thread each.")] = 2,
+    model: Model = "auto",
+    license_policy: LicensePolicy = "research",
+    device: Device = "auto",
+    as_json: Json = False,
+) -> None:
+    """Seconds per mm2 of tissue from slide to cells on disk, by phase, and against the bare detector."""
+    from .workflows import choose_detector
+    from .workflows.bench_cells import benchmark_cells
+
+    detector = choose_detector(model, stain="H-DAB", policy=license_policy, device=device)
+    _report(benchmark_cells(slide, detector=detector, mpp=mpp, workers=workers), as_json=as_json)
 
 
 @bench_app.command("memory")

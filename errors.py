@@ -12,6 +12,9 @@
     |-- SettingsError             (ValueError)         an option or settings file is wrong
     |-- InvalidTableError         (ValueError)         a cell table or input list breaks its schema
     |-- RunFolderError            (OSError)            the output folder cannot take this run
+    |-- ModelNotFoundError        (LookupError)        no such model here, or it cannot be fetched now
+    |-- ModelRefusedError         (PermissionError)    the licence policy or safety forbids these weights
+    |-- DamagedWeightsError       (ValueError)         the weights are not what their card says
     `-- MissingDependencyError    (ImportError)        an optional package is not installed
 
 Each is also the builtin that a stranger would catch. ``str(error)`` says what is wrong and with which
@@ -21,8 +24,11 @@ value; ``error.advice`` says what to do next. Both are one line.
 from __future__ import annotations
 
 __all__ = [
+    "DamagedWeightsError",
     "InvalidTableError",
     "MissingDependencyError",
+    "ModelNotFoundError",
+    "ModelRefusedError",
     "NoTissueError",
     "RegionError",
     "ResolutionError",
@@ -94,6 +100,18 @@ class InvalidTableError(SlidelabError, ValueError):
 
 class RunFolderError(SlidelabError, OSError):
     """The output folder cannot take this run."""
+
+
+class ModelNotFoundError(SlidelabError, LookupError):
+    """No model of that name is here, or it cannot be fetched now."""
+
+
+class ModelRefusedError(SlidelabError, PermissionError):
+    """The licence policy, or the rule that weights must not be able to run code, forbids the model."""
+
+
+class DamagedWeightsError(SlidelabError, ValueError):
+    """The weights are no safetensors file, are cut short, or differ from what their card says."""
 
 
 class MissingDependencyError(SlidelabError, ImportError):

@@ -160,18 +160,20 @@ def polygon_centroid(offsets: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(np.stack(moments, axis=1) / (3.0 * total[:, None]), np.float64)
 
 
-def mean_inside(plane: Floats, seeds: NDArray[np.int64], radii: Floats) -> Floats:
+def mean_inside(plane: Floats, seeds: NDArray[np.int64], radii: Floats, *, phase: float = 0.5) -> Floats:
     """Mean of a density inside each outline, by polar sampling weighted with area: (N,).
 
-    Ten rings per ray, nearest pixel: within 0.01 OD of counting the pixels of the filled polygon.
+    Ten rings per ray, nearest pixel: within 0.01 OD of counting the pixels of the filled polygon. Rays start
+    ``phase`` px right of and below the upper left corner of the seed's pixel: 0.5 is its middle.
     """
     rings = 10
     share = (np.arange(rings, dtype=np.float32) + 0.5) / rings
     directions = ray_directions().astype(np.float32)
     reach = radii[:, :, None] * share
     height, width = plane.shape
-    columns = seeds[:, 1, None, None] + np.rint(reach * directions[:, 0, None]).astype(np.int64)
-    rows = seeds[:, 0, None, None] + np.rint(reach * directions[:, 1, None]).astype(np.int64)
+    start = np.float32(phase)
+    columns = seeds[:, 1, None, None] + np.floor(reach * directions[:, 0, None] + start).astype(np.int64)
+    rows = seeds[:, 0, None, None] + np.floor(reach * directions[:, 1, None] + start).astype(np.int64)
     values = plane.ravel()[np.clip(rows, 0, height - 1) * width + np.clip(columns, 0, width - 1)]
     weights = share * radii[:, :, None] ** 2
     total = np.maximum(row_mean(weights), np.float32(1e-6))

@@ -13,6 +13,7 @@ from .agreement import (
     mean_absolute_error,
 )
 from .area import microscope_field_mm2, pixel_area_mm2
+from .average_precision import ScoredPoints, average_precision
 from .cutoffs import Cutoffs, ki67_cutoffs
 from .diagnostic import Accuracy, RocArea, roc_area, sensitivity_specificity
 from .fields import FieldCounts, count_by_field
@@ -30,6 +31,13 @@ from .ki67 import (
 from .matching import Matches, match_points
 from .rounding import round_half_up, round_to_step, show_value
 from .score import Interval, Score, SlideResult, Status, worst_status
+from .segmentation import (
+    PanopticQuality,
+    aggregated_jaccard,
+    dice_of_masks,
+    dice_of_objects,
+    panoptic_quality,
+)
 from .threshold import count_by_threshold, index_by_threshold, index_curve
 from .weighted import mean_of_fields_index, weighted_index, weighted_standard_error
 
@@ -44,10 +52,14 @@ __all__ = [
     "HotSpot",
     "Interval",
     "Matches",
+    "PanopticQuality",
     "RocArea",
     "Score",
+    "ScoredPoints",
     "SlideResult",
     "Status",
+    "aggregated_jaccard",
+    "average_precision",
     "bland_altman",
     "bootstrap_by_patient",
     "bootstrap_index_interval",
@@ -56,6 +68,8 @@ __all__ = [
     "confusion_table",
     "count_by_field",
     "count_by_threshold",
+    "dice_of_masks",
+    "dice_of_objects",
     "explain_flag",
     "fda_high_ki67",
     "find_hot_spot",
@@ -71,6 +85,7 @@ __all__ = [
     "mean_of_fields_index",
     "microscope_field_mm2",
     "neuroendocrine_grade",
+    "panoptic_quality",
     "pixel_area_mm2",
     "pooled_index",
     "roc_area",

@@ -15,6 +15,7 @@ class Flag(StrEnum):
     HOT_SPOT_BIASED_UPWARD = "HOT_SPOT_BIASED_UPWARD"
     HOT_SPOT_NONE_WITHIN_RADIUS = "HOT_SPOT_NONE_WITHIN_RADIUS"
     HOT_SPOT_TOO_FEW_CELLS = "HOT_SPOT_TOO_FEW_CELLS"
+    TUMOUR_BY_MODEL = "TUMOUR_BY_MODEL"
     TUMOUR_NOT_SEPARATED = "TUMOUR_NOT_SEPARATED"
 
 
@@ -31,6 +32,9 @@ _TEXT = MappingProxyType(
             "Tumour nuclei are too sparse: no window of the asked count fits the largest radius."
         ),
         Flag.HOT_SPOT_TOO_FEW_CELLS: "Fewer tumour nuclei than one hot-spot window must hold.",
+        Flag.TUMOUR_BY_MODEL: (
+            "A network told tumour nuclei from other cells, one by one; nobody outlined the tumour."
+        ),
         Flag.TUMOUR_NOT_SEPARATED: (
             "Tumour nuclei were not told from stroma and inflammation, so the denominator holds other cells."
         ),

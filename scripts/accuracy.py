@@ -1,10 +1,12 @@
-"""Measure Ki-67 on labelled images and phantoms, through the whole road, and write docs/accuracy.md.
+"""Measure Ki-67 through the whole road, and the detectors on labelled images, and write docs/accuracy.md.
 
-Run by `make figures`, or:  python scripts/accuracy.py [--data FOLDER] [--out docs/accuracy.md]
+Run by `make figures`, or:
+python scripts/accuracy.py [--only road|detectors] [--model NAME] [--data FOLDER] [--out docs/accuracy.md]
 
-Every image is scored by the same call that users make (file -> tissue -> tiles -> cells -> report); only
-afterwards are the experts' marks opened. Cases are divided by a fixed rule into a tuning and a validation
-part; settings were looked at on the tuning part only, and both parts are printed.
+road: every image is scored by the same call that users make (file -> tissue -> tiles -> cells -> report);
+only afterwards are the experts' marks opened. detectors: each detector on each labelled collection, beside
+the baseline. Cases are divided once and for ever by a digest of their names; only the validation part is
+measured, which nothing was ever fitted to.
 """
 
 from __future__ import annotations
@@ -18,16 +20,28 @@ from pathlib import Path
 
 import numpy as np
 
-from slidelab.models import KI67_SETS, LabelledImage, read_labelled
-from slidelab.quantify import bland_altman, concordance, match_points, mean_absolute_error
+from slidelab.models import COLLECTIONS, KI67_SETS, LabelledImage, read_collection, split_images
+from slidelab.models.loading import load_detector
+from slidelab.models.registry import Registry
+from slidelab.quantify import (
+    bland_altman,
+    bootstrap_by_patient,
+    concordance,
+    match_points,
+    mean_absolute_error,
+)
 from slidelab.workflows import Ki67, RunOptions, find_slides, run_cohort
 from slidelab.workflows.cell_file import read_cells
+from slidelab.workflows.image_detectors import BaselineOnImages, ImageDetector, NetworkOnImages
+from slidelab.workflows.tile_detector import choose_detector
+from slidelab.workflows.validate_detector import validate_detector
 from slidelab.wsi import PhantomSettings, write_phantom
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 RADIUS_UM = 4.0
-DRAWS = 2000
+PART = "validation"
 TRUTHS = (2.0, 10.0, 24.0, 50.0, 85.0)
+STAINS = {"H-DAB": "Immunohistochemistry (H-DAB)", "H&E": "Hematoxylin and eosin"}
 
 
 @dataclass
@@ -45,32 +59,59 @@ class Part:
 
 def main() -> None:
     """Measure and write."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     default = os.environ.get("SLIDELAB_TEST_DATA", REPOSITORY.parent / "shared" / "data")
     parser.add_argument("--data", type=Path, default=Path(default))
     parser.add_argument("--out", type=Path, default=REPOSITORY / "docs" / "accuracy.md")
+    parser.add_argument("--only", choices=("road", "detectors"))
+    parser.add_argument("--model", default="auto", help="detector of the road: auto, or as in slidelab ki67")
     arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        scratch = Path(folder)
-        tables = [measure_sets(arguments.data / "ihc", scratch)]
-        tables.append(measure_pair(arguments.data / "slides", scratch))
-        tables.append(measure_phantoms(scratch))
-    text = arguments.out.read_text(encoding="utf-8")
-    begin, end = "<!-- begin measured -->\n", "<!-- end measured -->"
-    head, rest = text.split(begin)
-    text = head + begin + "\n" + "\n".join(tables) + "\n" + end + rest.split(end)[1]
-    arguments.out.write_text(text, encoding="utf-8")
+    if arguments.only != "detectors":
+        workflow = Ki67(detector=choose_detector(arguments.model, stain="H-DAB"))
+        with tempfile.TemporaryDirectory() as folder:
+            scratch = Path(folder)
+            tables = [f"Detector: `{workflow.detector.name}`, version {workflow.detector.version}.\n"]
+            tables.append(measure_sets(arguments.data, scratch, workflow=workflow))
+            tables.append(measure_pair(arguments.data / "slides", scratch, workflow=workflow))
+            tables.append(measure_phantoms(scratch, workflow=workflow))
+        fill(arguments.out, "measured", "\n".join(tables))
+    if arguments.only != "road":
+        fill(
+            arguments.out,
+            "detectors",
+            "\n".join(measure_detectors(arguments.data, stain) for stain in STAINS),
+        )
+
+
+def fill(path: Path, marker: str, text: str) -> None:
+    """Put measured text between its markers in a page."""
+    begin, end = f"<!-- begin {marker} -->\n", f"<!-- end {marker} -->"
+    head, rest = path.read_text(encoding="utf-8").split(begin)
+    path.write_text(head + begin + "\n" + text + "\n" + end + rest.split(end)[1], encoding="utf-8")
     print(text)
 
 
-def run(paths: list[tuple[Path, float | None, str]], out: Path) -> None:
+def measure_detectors(folder: Path, stain: str) -> str:
+    """Validate the baseline and every model at hand on the collections of one stain."""
+    detectors: dict[str, ImageDetector] = {BaselineOnImages.name: BaselineOnImages()}
+    registry = Registry()
+    for card in registry.ranked(task="cell-detection", stain=stain):
+        detectors[card.name] = NetworkOnImages(load_detector(registry.find(card.name)))
+    sets = [name for name, collection in COLLECTIONS.items() if collection.stain == stain]
+    report = validate_detector(detectors, data=folder, sets=sets, part=PART)
+    return f"### {STAINS[stain]}\n\n{report.to_markdown()}"
+
+
+def run(paths: list[tuple[Path, float | None, str]], out: Path, *, workflow: Ki67) -> None:
     """Score files through the road, as a user with a CSV list would."""
     listing = out.with_suffix(".csv")
     with listing.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream)
         writer.writerow(["path", "mpp", "id"])
         writer.writerows([str(path), mpp or "", name] for path, mpp, name in paths)
-    run_cohort(Ki67(), find_slides([listing]), options=RunOptions(out))
+    run_cohort(workflow, find_slides([listing]), options=RunOptions(out))
 
 
 def load(out: Path, name: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -85,28 +126,28 @@ def load(out: Path, name: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return table[:, 0], table[:, 1], table[:, 2].astype(bool)
 
 
-def measure_sets(folder: Path, scratch: Path) -> str:
-    """Score all labelled sets; returns their table."""
+def measure_sets(folder: Path, scratch: Path, *, workflow: Ki67) -> str:
+    """Score all labelled Ki-67 sets; returns their table."""
     rows = [
         "### Labelled Ki-67 images",
         "",
-        f"Matched one to one within {RADIUS_UM:g} um (Hungarian); 95 % intervals: bootstrap over cases.",
+        f"Part: {PART}. Matched one to one within {RADIUS_UM:g} um; 95 % intervals: bootstrap over cases.",
         "",
-        "| set | part | cases | images | marked nuclei | precision | recall | F1 | class agreement "
+        "| set | cases | images | marked nuclei | precision | recall | F1 | class agreement "
         "| index MAE, points | bias and limits of agreement | CCC |",
-        "|---|---|---|---|---|---|---|---|---|---|---|---|",
+        "|---|---|---|---|---|---|---|---|---|---|---|",
     ]
-    everything: dict[str, Part] = {"validation": Part(), "tuning": Part()}
+    everything = Part()
     for set_name in KI67_SETS:
-        images = read_labelled(folder, set_name)
+        images = split_images(read_collection(folder, set_name))[PART]
         out = scratch / set_name
-        run([(image.path, image.mpp, name_of(image)) for image in images], out)
-        parts = {"validation": Part(), "tuning": Part()}
+        run([(image.path, image.mpp, name_of(image)) for image in images], out, workflow=workflow)
+        part = Part()
         for image in images:
-            for part in (parts[image.part], everything[image.part]):
-                add(part, image, out)
-        rows += [row(set_name, name, part) for name, part in parts.items()]
-    rows += [row("all sets", name, part) for name, part in everything.items()]
+            add(part, image, out)
+            add(everything, image, out)
+        rows.append(row(set_name, part))
+    rows.append(row("all sets", everything))
     return "\n".join(rows) + "\n"
 
 
@@ -116,11 +157,11 @@ def name_of(image: LabelledImage) -> str:
 
 
 def add(part: Part, image: LabelledImage, out: Path) -> None:
-    """Compare one image's cells with its marks, inside its marked region."""
+    """Compare one image's cells with its marks of tumour, inside its marked region."""
     x, y, positive = load(out, name_of(image))
     inside = image.inside(x, y)
     x, y, positive = x[inside], y[inside], positive[inside]
-    marked = image.inside(image.x, image.y)
+    marked = image.inside(image.x, image.y) & np.isin(image.labels, ("Positive", "Negative"))
     truth = np.column_stack([image.x, image.y])[marked] * image.mpp
     matches = match_points(np.column_stack([x, y]) * image.mpp, truth, radius_um=RADIUS_UM)
     part.true_positive.append(matches.true_positives)
@@ -133,47 +174,32 @@ def add(part: Part, image: LabelledImage, out: Path) -> None:
         part.truth.append(100 * image.positive[marked].mean())
 
 
-def row(set_name: str, name: str, part: Part) -> str:
+def row(set_name: str, part: Part) -> str:
     """One line of the table."""
-    if not part.cases:
-        return f"| {set_name} | {name} | 0 | 0 | | | | | | | | |"
     hits, detected, marked = (np.array(values) for values in (part.true_positive, part.detected, part.marked))
 
-    def f1(chosen: np.ndarray) -> float:
+    def f1(chosen: np.ndarray) -> float | None:
         total = detected[chosen].sum() + marked[chosen].sum()
-        return float(2 * hits[chosen].sum() / total) if total else np.nan
+        return float(2 * hits[chosen].sum() / total) if total else None
 
-    low, high = bootstrap(part.cases, f1)
-    agreement = part.same_class / max(1, hits.sum())
-    error = mean_absolute_error(part.truth, part.index)
+    interval = bootstrap_by_patient(f1, part.cases)
+    spread = "" if interval is None else f" ({interval.low:.3f}-{interval.high:.3f})"
     limits = bland_altman(part.truth, part.index)
     ccc = concordance(part.truth, part.index)
-    spread = "" if limits is None else f"{limits.bias:+.1f} ({limits.low:+.1f} to {limits.high:+.1f})"
+    difference = "" if limits is None else f"{limits.bias:+.1f} ({limits.low:+.1f} to {limits.high:+.1f})"
     return (
-        f"| {set_name} | {name} | {len(set(part.cases))} | {len(part.cases)} | {marked.sum()} "
-        f"| {hits.sum() / detected.sum():.3f} | {hits.sum() / marked.sum():.3f} "
-        f"| **{f1(np.arange(len(hits))):.3f}** ({low:.3f}-{high:.3f}) | {agreement:.3f} "
-        f"| **{error:.1f}** | {spread} | {'' if ccc is None else f'{ccc:.3f}'} |"
+        f"| {set_name} | {len(set(part.cases))} | {len(part.cases)} | {marked.sum()} "
+        f"| {hits.sum() / max(1, detected.sum()):.3f} | {hits.sum() / max(1, marked.sum()):.3f} "
+        f"| **{f1(np.arange(len(hits))) or 0.0:.3f}**{spread} | {part.same_class / max(1, hits.sum()):.3f} "
+        f"| **{mean_absolute_error(part.truth, part.index) or 0.0:.1f}** | {difference} "
+        f"| {'' if ccc is None else f'{ccc:.3f}'} |"
     )
 
 
-def bootstrap(cases: list[str], statistic) -> tuple[float, float]:  # noqa: ANN001
-    """95 % interval of a statistic of image numbers, drawing whole cases."""
-    random = np.random.default_rng(2026)
-    names = sorted(set(cases))
-    members = {name: np.flatnonzero(np.array(cases) == name) for name in names}
-    values = []
-    for _ in range(DRAWS):
-        drawn = random.integers(len(names), size=len(names))
-        values.append(statistic(np.concatenate([members[names[number]] for number in drawn])))
-    low, high = np.nanpercentile(values, [2.5, 97.5])
-    return float(low), float(high)
-
-
-def measure_pair(folder: Path, scratch: Path) -> str:
+def measure_pair(folder: Path, scratch: Path, *, workflow: Ki67) -> str:
     """Score one tissue field from two scanners."""
     names = ("OS-2-ndpi", "OS-2-vsi")
-    run([(folder / f"{name}.ome.tif", None, name) for name in names], scratch / "pair")
+    run([(folder / f"{name}.ome.tif", None, name) for name in names], scratch / "pair", workflow=workflow)
     rows = ["### One field, two scanners", "", "| scan | nuclei | Ki-67 index |", "|---|---|---|"]
     index = []
     for name in names:
@@ -184,7 +210,7 @@ def measure_pair(folder: Path, scratch: Path) -> str:
     return "\n".join(rows) + "\n"
 
 
-def measure_phantoms(scratch: Path) -> str:
+def measure_phantoms(scratch: Path, *, workflow: Ki67) -> str:
     """Score phantoms of known index with both scanner looks."""
     import json
 
@@ -204,7 +230,7 @@ def measure_phantoms(scratch: Path) -> str:
                 width=6144, height=6144, truth=truth, seed=100 + number, scanner=scanner, tissue_fraction=0.5
             )
             write_phantom(path, settings, workers=2)
-            run([(path, None, name)], scratch / name)
+            run([(path, None, name)], scratch / name, workflow=workflow)
             known = json.loads((scratch / f"{name}.truth.json").read_text())
             report = json.loads((scratch / name / "slides" / name / "report.json").read_text())["scores"][0]
             interval = report["interval"]

@@ -1,4 +1,4 @@
-"""Measure reading, engine and memory with the bench commands, and write docs/performance.md.
+"""Measure reading, engine, cells and memory with the bench commands, and write docs/performance.md.
 
 Run by `make figures`, or:  python scripts/performance.py [--data FOLDER] [--scratch FOLDER]
 
@@ -34,6 +34,7 @@ def main() -> None:
     arguments = parser.parse_args()
     arguments.scratch.mkdir(parents=True, exist_ok=True)
     parts = [machine(), reading(arguments.data / "slides"), memory(arguments.scratch)]
+    parts.insert(2, cells(arguments.scratch / "phantom-20000.tiff"))
     parts.insert(2, engine(arguments.scratch / "phantom-20000.tiff"))  # painted by the memory bench
     text = arguments.out.read_text(encoding="utf-8")
     begin, end = "<!-- begin measured -->\n", "<!-- end measured -->"
@@ -94,6 +95,32 @@ def engine(slide: Path) -> str:
             "",
         ]
     )
+
+
+def cells(slide: Path) -> str:
+    """Measure the detectors on the road."""
+    rows = [
+        "### Cells (`bench cells`), 20,000 px phantom, two worker processes of one thread each",
+        "",
+        "| detector | s per mm2 of tissue | cells per s | network | decode | unmix | outlines, measurements "
+        "| write | road / bare | peak of a worker, MB |",
+        "|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    for model in ("auto", "unmixed-nuclei"):
+        figures = bench("cells", slide, "--model", model, "--workers", 2)
+        shares = [
+            figures.get("network_share", figures.get("detect_share", 0.0)),
+            figures["decode_share"],
+            figures["unmix_share"],
+            figures.get("post_share", 0.0),
+            figures["write_share"],
+        ]
+        rows.append(
+            f"| `{figures['detector']}` | **{figures['s_per_mm2']:.2f}** | {figures['cells_per_s']:,} | "
+            + " | ".join(f"{100 * share:.0f} %" for share in shares)
+            + f" | {figures['road_of_bare']:.2f} | {figures['peak_rss_mb']:,} |"
+        )
+    return "\n".join(rows) + "\n"
 
 
 def memory(folder: Path) -> str:

@@ -25,6 +25,19 @@ def test_inspect_cohort(tmp_path, monkeypatch, capsys):
     assert "cannot be read" in capsys.readouterr().out
 
 
+def test_detect_nuclei(tmp_path, monkeypatch, capsys):
+    from slidelab import PhantomSettings, write_phantom
+
+    path = tmp_path / "he.tiff"
+    write_phantom(
+        path, PhantomSettings(kind="he", width=1024, height=1024, seed=4, artefacts=False), workers=2
+    )
+    run("detect_nuclei.py", path, monkeypatch=monkeypatch)
+    printed = capsys.readouterr().out
+    assert "nuclei-fast.he" in printed
+    assert "median area" in printed
+
+
 def test_every_example_is_run_here():
     tested = set(Path(__file__).read_text().split('"'))
     assert {path.name for path in EXAMPLES.glob("*.py")} <= tested

@@ -4,6 +4,7 @@ from .cohort import run_cohort
 from .inputs import SlideInput, find_slides
 from .ki67 import Ki67
 from .run_folder import slides_to_retry
+from .tile_detector import choose_detector
 from .workflow import CohortRun, RunOptions, SlideOutcome
 
 __all__ = [
@@ -12,6 +13,7 @@ __all__ = [
     "RunOptions",
     "SlideInput",
     "SlideOutcome",
+    "choose_detector",
     "find_slides",
     "run_cohort",
     "slides_to_retry",

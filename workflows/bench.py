@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import statistics
 import tempfile
 import time
@@ -22,7 +23,7 @@ from .nuclei import NucleiStage, detect_tile, find_nuclei, open_plane
 from .plan import SlidePlan, load_plan
 from .workflow import RunOptions
 
-__all__ = ["benchmark_engine", "benchmark_memory"]
+__all__ = ["benchmark_engine", "benchmark_memory", "time_bare", "warm_up"]
 
 FEWEST_TILES = 8
 """With fewer tiles two workers end unevenly and the ratio says nothing about the engine."""
@@ -63,7 +64,7 @@ def benchmark_engine(path: Path, *, mpp: float | None = None, rounds: int = 3) -
             )
         for number in range(rounds + 1):
             for workers in (1, 2):
-                bare = _time_bare(slide, place, plan.tiles, workers=workers)
+                bare = time_bare(slide, place, plan.tiles, workers=workers)
                 folder = Path(scratch) / f"round-{number}-{workers}"
                 engine = _time_engine(slide, place, plan, folder=folder, workers=workers)
                 if number:  # the first round warms the file cache for both sides
@@ -90,11 +91,11 @@ def _engine_figures(seconds: dict[str, list[float]], *, tiles: int) -> dict[str,
     }
 
 
-def _time_bare(slide: SlideInput, place: Path, tiles: Sequence[int], *, workers: int) -> float:
+def time_bare(slide: SlideInput, place: Path, tiles: Sequence[int], *, workers: int) -> float:
     """Seconds for all tiles in a plain pool of processes."""
     context = get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context) as pool:
-        list(pool.map(_warm_up, [(slide, place)] * (4 * workers)))
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=_one_thread) as pool:
+        list(pool.map(warm_up, [(slide, place)] * (4 * workers)))
         started = time.perf_counter()
         for _ in pool.map(partial(_detect_bare, slide, place), tiles):
             pass
@@ -112,7 +113,7 @@ def _time_engine(slide: SlideInput, place: Path, plan: SlidePlan, *, folder: Pat
         return []
 
     with Engine(scheduler="processes", workers=workers) as engine:
-        engine.run([Job(_warm_up, ((slide, place),)) for _ in range(4 * workers)], follow)
+        engine.run([Job(warm_up, ((slide, place),)) for _ in range(4 * workers)], follow)
         started = time.perf_counter()
         engine.run((Job(detect_tile, (slide, place, index, stage)) for index in plan.tiles), follow)
         seconds = time.perf_counter() - started
@@ -121,7 +122,12 @@ def _time_engine(slide: SlideInput, place: Path, plan: SlidePlan, *, folder: Pat
     return seconds
 
 
-def _warm_up(address: tuple[SlideInput, Path]) -> None:
+def _one_thread() -> None:
+    """Give a plain process as many threads as Dask gives its workers: one."""
+    os.environ["OMP_NUM_THREADS"] = "1"
+
+
+def warm_up(address: tuple[SlideInput, Path]) -> None:
     """Import, open and plan in a worker before the clock runs."""
     slide, place = address
     plan = load_plan(place)

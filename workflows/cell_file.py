@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CELL_COLUMNS",
+    "PROBABILITIES",
     "CellFileWriter",
     "cell_schema",
     "make_cell_ids",
@@ -42,7 +43,10 @@ CELL_COLUMNS = (
     ("tile", "int32"),
     ("geometry", "binary"),
 )
-"""Name and Arrow type of every column, in the order of the file."""
+"""Name and Arrow type of the columns of every file, in their order."""
+
+PROBABILITIES = ("tumour_probability", "positive_probability")
+"""Further float32 columns, before ``tile``, of detectors that tell them."""
 
 ROW_GROUP_SIZE = 65_536
 """Rows per Parquet row group: about 35 MB of outlines, what a reader must hold at once."""
@@ -59,8 +63,8 @@ WKB_POLYGON = 3
 WKB_LITTLE_ENDIAN = 1
 
 
-def cell_schema() -> pa.Schema:
-    """Return the Arrow schema of ``cells.parquet``.
+def cell_schema(probabilities: Sequence[str] = ()) -> pa.Schema:
+    """Return the Arrow schema of ``cells.parquet`` with those of `PROBABILITIES` that the detector tells.
 
     ``cell_id`` is a UUID; ``x`` and ``y`` the centroid in level-0 px (origin top-left, centre of the first
     pixel at 0.5); ``label`` the class; ``excluded`` why the cell is not counted, empty when it is;
@@ -77,7 +81,10 @@ def cell_schema() -> pa.Schema:
         "dictionary": pa.dictionary(pa.int32(), pa.string()),
         "binary": pa.binary(),
     }
-    return pa.schema([pa.field(name, kinds[kind], nullable=False) for name, kind in CELL_COLUMNS])
+    columns = list(CELL_COLUMNS)
+    place = next(number for number, (name, _) in enumerate(columns) if name == "tile")
+    columns[place:place] = [(name, "float32") for name in probabilities]
+    return pa.schema([pa.field(name, kinds[kind], nullable=False) for name, kind in columns])
 
 
 def polygons_to_wkb(outlines: NDArray[np.floating[Any]]) -> pa.BinaryArray:
@@ -181,14 +188,22 @@ class CellFileWriter:
     ----------
     path : Path
         The file to make; an older one is replaced at the end.
+    probabilities : sequence of str
+        Those of `PROBABILITIES` that the cells have.
     row_group_size : int
         Rows per row group; bounds the memory of writer and readers.
     """
 
-    def __init__(self, path: str | Path, *, row_group_size: int = ROW_GROUP_SIZE) -> None:
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        probabilities: Sequence[str] = (),
+        row_group_size: int = ROW_GROUP_SIZE,
+    ) -> None:
         self._path = Path(path)
         self._row_group_size = row_group_size
-        self._schema = cell_schema()
+        self._schema = cell_schema(probabilities)
         self._pending: list[pa.Table] = []
         self._pending_rows = 0
         self._box = np.array([np.inf, np.inf, -np.inf, -np.inf])
@@ -312,7 +327,6 @@ def read_cells(
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    wanted = [name for name, _ in CELL_COLUMNS] if columns is None else list(columns)
     try:
         file = pq.ParquetFile(path, pre_buffer=False)
     except pa.ArrowInvalid as error:
@@ -320,6 +334,9 @@ def read_cells(
             f"{Path(path).name} is not a Parquet file", "Run the slide again to make a new one."
         ) from error
     with file:
+        wanted = [name for name, _ in CELL_COLUMNS] if columns is None else list(columns)
+        if columns is None:
+            wanted += [name for name in PROBABILITIES if name in file.schema_arrow.names]
         missing = sorted(set(wanted) - set(file.schema_arrow.names))
         if missing:
             raise InvalidTableError(

@@ -9,11 +9,12 @@ from numpy.typing import NDArray
 
 from ..tiling import ResultStore
 from ..wsi import Slide
+from .nuclear_rule import POSITIVE, NuclearRule
 from .outline import Circle
 from .pictures import Crop, CropCells, draw_crop_pair
 from .plan import SlidePlan
 from .report_content import FieldPicture
-from .tally import NEGATIVE, POSITIVE, read_window
+from .tally import exclusions, read_window
 
 __all__ = ["FIELD_SEED", "cut_field", "draw_fields"]
 
@@ -61,7 +62,7 @@ def cut_field(
     store: ResultStore,
     centre: tuple[float, float],
     *,
-    positive_od: float,
+    rule: NuclearRule,
     side_um: float = FIELD_SIDE_UM,
     ring: Circle | None = None,
 ) -> FieldPicture:
@@ -77,8 +78,8 @@ def cut_field(
         Its landed tiles.
     centre : (x, y)
         Level-0 px.
-    positive_od : float
-        Threshold of positivity, OD.
+    rule : NuclearRule
+        Which nuclei count, and which are positive.
     side_um : float
         Side of the field, um.
     ring : Circle, optional
@@ -89,7 +90,7 @@ def cut_field(
     left, top = (round(value / plane.downsample - side / 2) for value in centre)
     scale = plane.downsample
     window = Window(left * scale, top * scale, side * scale)
-    cells, inside = _cells_in(window, plan, store, positive_od=positive_od)
+    cells, inside = _cells_in(window, plan, store, rule=rule)
     shown = zip(cells.labels, cells.excluded, inside, strict=True)
     counted = [label for label, reason, is_inside in shown if is_inside and not reason]
     crop = Crop(plane.read(left, top, side, side), window.x, window.y, scale, plane.mpp)
@@ -121,7 +122,7 @@ class Window:
 
 
 def _cells_in(
-    window: Window, plan: SlidePlan, store: ResultStore, *, positive_od: float
+    window: Window, plan: SlidePlan, store: ResultStore, *, rule: NuclearRule
 ) -> tuple[CropCells, list[bool]]:
     """Return the nuclei to be seen in a window, and which of them have their centre inside."""
     import shapely
@@ -136,9 +137,8 @@ def _cells_in(
         x, y = table["x"].to_numpy(), table["y"].to_numpy()
         rows = np.flatnonzero(window.holds(x, y, margin=margin))
         outlines.append(shapely.from_wkb(table["geometry"].take(rows).to_numpy(zero_copy_only=False)))
-        positive = table["dab_od_mean"].to_numpy()[rows] >= np.float32(positive_od)
-        labels.extend(np.where(positive, POSITIVE, NEGATIVE).tolist())
-        codes = plan.quality.reason_at(x[rows], y[rows])
-        excluded.extend("" if code == 0 else plan.quality.reasons[code] for code in codes)
+        seen = table.take(rows)
+        labels.extend(rule.labels(seen).tolist())
+        excluded.extend(exclusions(seen, plan.quality, rule=rule).tolist())
         inside.extend(window.holds(x[rows], y[rows]).tolist())
     return CropCells(np.concatenate(outlines), labels, excluded), inside

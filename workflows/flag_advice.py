@@ -80,6 +80,11 @@ _NOTES: Mapping[str, tuple[str, str]] = {
         "The slide has fewer nuclei than one hot-spot window must hold.",
         "Use the global index, or score a larger specimen.",
     ),
+    "TUMOUR_BY_MODEL": (
+        "A network told tumour nuclei from stroma and inflammation, nucleus by nucleus; nobody outlined the "
+        "tumour.",
+        "Look at the outlined fields below: grey nuclei were taken for other cells and are not counted.",
+    ),
     "TUMOUR_NOT_SEPARATED": (
         "Tumour nuclei were not told from stroma and inflammation: all nuclei on the tissue are counted.",
         "Expect a lower index than a count of tumour nuclei alone; compare with the outlined fields below, "

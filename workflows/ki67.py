@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from ..errors import SettingsError
-from ..models import UnmixedNuclei
 from ..quantify import (
     HOT_SPOT_COUNT,
     HOT_SPOT_MAX_RADIUS_UM,
@@ -29,10 +29,11 @@ from .cohort_report import Failure
 from .fields_of_view import FIELD_SEED, cut_field, draw_fields
 from .inputs import SlideInput
 from .maps import FieldMap, count_fields, write_maps
+from .nuclear_rule import NuclearRule
 from .nuclei import BlockSummary, NucleiStage, detect_tile
 from .outline import Circle, outline_mask
 from .pictures import draw_overview
-from .plan import PlanSettings, SlidePlan, load_plan, make_plan
+from .plan import PlanSettings, SlidePlan, halo_of, load_plan, make_plan
 from .provenance import describe_software
 from .qupath import QuPathAnnotation, write_qupath
 from .report import write_report
@@ -48,11 +49,12 @@ from .report_content import (
 )
 from .report_pdf import write_report_pdf
 from .tally import THRESHOLDS, Tally, seam_density, tally_cells
+from .tile_detector import LearnedDetector, TileDetector, choose_detector
 from .workflow import Receipt
 
 __all__ = ["Ki67"]
 
-FINISH_VERSION = 1
+FINISH_VERSION = 2
 """Raised whenever the same cells would give another report."""
 
 POSITIVE_OD = 0.2
@@ -67,8 +69,6 @@ OVERVIEW_PX = 1600
 REVIEW_FLAGS = frozenset({"STAIN_NOT_H_DAB", "STAIN_DEFAULT"})
 """What the plan may find that makes every number of the slide doubtful."""
 
-LIMITS = ("Nuclei are found by unmixing and blob detection, without training; tumour is not told apart.",)
-
 
 @dataclass(frozen=True)
 class Ki67:
@@ -76,12 +76,13 @@ class Ki67:
 
     Parameters
     ----------
-    positive_od : float
-        Least mean DAB density of a positive nucleus, OD (base 10).
+    positive_od : float, optional
+        Least mean DAB density of a positive nucleus, OD (base 10). By default the network's class decides,
+        and with the baseline detector `POSITIVE_OD`.
     plan : PlanSettings
         Resolution, tissue, quality and tiles.
-    detector : UnmixedNuclei
-        What finds nuclei.
+    detector : TileDetector
+        What finds nuclei; `choose_detector` finds one by name and licence policy.
 
     Examples
     --------
@@ -89,33 +90,33 @@ class Ki67:
     >>> run_cohort(Ki67(), find_slides(["case.svs"]), options=RunOptions("results"))  # doctest: +SKIP
     """
 
-    positive_od: float = POSITIVE_OD
+    positive_od: float | None = None
     plan: PlanSettings = field(default_factory=PlanSettings)
-    detector: UnmixedNuclei = field(default_factory=UnmixedNuclei)
+    detector: TileDetector = field(default_factory=partial(choose_detector, "auto", stain="H-DAB"))
 
     name = "ki67"
 
     def __post_init__(self) -> None:
         """Refuse settings that cannot give a right number."""
-        if not THRESHOLDS[0] <= self.positive_od <= THRESHOLDS[-1]:
+        if self.positive_od is not None and not THRESHOLDS[0] <= self.positive_od <= THRESHOLDS[-1]:
             raise SettingsError(
                 f"a positivity threshold of {self.positive_od} OD, outside {THRESHOLDS[0]}-{THRESHOLDS[-1]}",
                 "Give the mean DAB optical density (base 10), such as 0.2.",
             )
-        reach = self.detector.reach_um / (0.98 * self.plan.mpp)  # the plane may be 2 % finer than asked
-        if self.plan.halo_px < reach:
-            raise SettingsError(
-                f"a halo of {self.plan.halo_px} px is less than the detector's reach of {reach:.0f} px",
-                "Nuclei at tile borders would come out wrong: choose a larger halo.",
-            )
+        halo_of(self.plan, self.detector, mpp=0.98 * self.plan.mpp)  # the plane may be 2 % finer than asked
+
+    def rule(self, detector: TileDetector) -> NuclearRule:
+        """Which nuclei count, and which of them are positive; with the detector fitted to the slide."""
+        by_density = self.positive_od is not None or not detector.tells_positive
+        threshold = (self.positive_od or POSITIVE_OD) if by_density else None
+        return NuclearRule(threshold, detector.tumour_threshold)
 
     def settings(self) -> dict[str, Any]:
         """Return everything that shapes its numbers, as plain JSON values."""
-        detector = {"name": self.detector.name, "version": self.detector.version}
         return {
-            "positive_od": self.positive_od,
+            "positive_od": self.rule(self.detector).positive_od,
             "plan": asdict(self.plan),
-            "detector": detector | asdict(self.detector.settings),
+            "detector": self.detector.facts(),
         }
 
     def prepare(self, slide: SlideInput, folder: Path) -> Receipt:
@@ -149,7 +150,7 @@ class Ki67:
         tiles = [index for index in plan.tiles if index in finished]
         missing = [index for index in plan.tiles if index not in finished]
         cells = folder / "cells.parquet"
-        tally = tally_cells(plan, store, tiles, positive_od=self.positive_od, path=cells)
+        tally = tally_cells(plan, store, tiles, rule=self.rule(plan.detector), path=cells)
         hot_spot = find_hot_spot(tally.x_um, tally.y_um, tally.positive)
         # Pictures may show damage as white; no count comes from here.
         with open_slide(slide.path, mpp=slide.mpp, salvage=True) as opened:
@@ -188,7 +189,8 @@ class Ki67:
         """Turn counts into the slide's result."""
         positive = int(tally.positive.sum())
         held = fields.counted > 0
-        flags = [*plan.flags, Flag.TUMOUR_NOT_SEPARATED]
+        told = plan.detector.tumour_threshold is not None
+        flags = [*plan.flags, Flag.TUMOUR_BY_MODEL if told else Flag.TUMOUR_NOT_SEPARATED]
         if plan.slide.mpp is not None:
             flags.append("RESOLUTION_BY_USER")
         areas = plan.areas_mm2() | ({"missing": missing_mm2} if missing_mm2 > 0 else {})
@@ -245,15 +247,16 @@ class Ki67:
                 problems=resolution.problems,
             ),
             stain=plan.profile,
-            detector=DetectorFacts(self.detector.name, self.detector.version),
+            detector=_detector_facts(self.detector),
             methods=MethodFacts(
                 tissue_method=plan.tissue.method,
-                positive_od=self.positive_od,
-                positive_od_source="default" if self.positive_od == POSITIVE_OD else "user",
+                positive_od=self.rule(plan.detector).positive_od,
+                tumour_threshold=plan.detector.tumour_threshold,
+                positive_od_source="default" if self.positive_od is None else "user",
                 hot_spot_nuclei=HOT_SPOT_COUNT,
                 hot_spot_radius_um=HOT_SPOT_MAX_RADIUS_UM,
                 field_seed=FIELD_SEED,
-                limits=LIMITS,
+                limits=_limits(self.detector),
             ),
             provenance=Provenance(
                 slidelab=software["slidelab"],
@@ -277,8 +280,10 @@ class Ki67:
         index = index_curve(tally.by_threshold)
         if index is None:
             return None
-        low, high = self.positive_od - CURVE_BAND, self.positive_od + CURVE_BAND
-        return ThresholdCurve(THRESHOLDS, index, self.positive_od, max(low, THRESHOLDS[0]), high)
+        used = self.positive_od or POSITIVE_OD
+        return ThresholdCurve(
+            THRESHOLDS, index, used, max(used - CURVE_BAND, THRESHOLDS[0]), used + CURVE_BAND
+        )
 
     def _pictures(
         self,
@@ -296,7 +301,7 @@ class Ki67:
                 plan,
                 stage.store(plan),
                 (x / plan.level0_mpp, y / plan.level0_mpp),
-                positive_od=self.positive_od,
+                rule=self.rule(plan.detector),
             )
             for x, y in centres
         ]
@@ -307,7 +312,7 @@ class Ki67:
                 plan,
                 stage.store(plan),
                 (circle.x, circle.y),
-                positive_od=self.positive_od,
+                rule=self.rule(plan.detector),
                 side_um=2.1 * circle.radius * plan.level0_mpp,
                 ring=circle,
             )
@@ -360,6 +365,20 @@ def _quality_figures(plan: SlidePlan, content: ReportContent) -> dict[str, Any]:
         "stain_profile": plan.profile.to_json(),
         "tiles": {"with_tissue": len(plan.tiles), "in_grid": len(plan.grid)},
     }
+
+
+def _detector_facts(detector: TileDetector) -> DetectorFacts:
+    """What the report says of the detector."""
+    if not isinstance(detector, LearnedDetector):
+        return DetectorFacts(detector.name, detector.version)
+    return DetectorFacts(detector.name, detector.version, licence=detector.licence, sha256=detector.sha256)
+
+
+def _limits(detector: TileDetector) -> tuple[str, ...]:
+    """Known limits of the detector, a sentence each."""
+    if isinstance(detector, LearnedDetector):
+        return detector.limits
+    return ("Nuclei are found by unmixing and blob detection, without training; tumour is not told apart.",)
 
 
 def _category_scale() -> CategoryScale:

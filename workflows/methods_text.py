@@ -73,10 +73,23 @@ def _nuclei(content: ReportContent) -> str:
     """Detector and positivity."""
     detector, methods = content.detector, content.methods
     weights = f", weights {detector.sha256[:12]}" if detector.sha256 else ""
+    if methods.positive_od is None:
+        positive = "the network called it positive with a probability of at least 0.5"
+    else:
+        positive = (
+            f"the mean DAB density inside its outline was at least {methods.positive_od:g} "
+            f"({methods.positive_od_source})"
+        )
+    counted = ""
+    if methods.tumour_threshold is not None:
+        counted = (
+            f" and counted when the network gave tumour a probability of at least "
+            f"{methods.tumour_threshold:.2g}, a threshold fitted to this slide"
+        )
     return (
         f"Nuclei were found at {content.resolution.working_mpp:.3g} µm per pixel with the detector "
-        f"{detector.name} (version {detector.version}{weights}); a nucleus was positive when the mean DAB "
-        f"density inside its outline was at least {methods.positive_od:g} ({methods.positive_od_source})."
+        f"{detector.name} (version {detector.version}{weights}){counted}; a nucleus was positive when "
+        f"{positive}."
     )
 
 
@@ -108,6 +121,12 @@ def _sensitivity(content: ReportContent) -> str:
     if curve is None:
         return ""
     low, high = (round_half_up(curve.at(end), places=1) for end in (curve.low, curve.high))
+    if content.methods.positive_od is None:
+        used = round_half_up(curve.at(curve.used), places=1)
+        return (
+            f"Read from DAB density alone, the index would be {low} %, {used} % or {high} % at thresholds of "
+            f"{curve.low:g}, {curve.used:g} or {curve.high:g}."
+        )
     return (
         f"Moving the positivity threshold to {curve.low:g} or {curve.high:g} would give {low} % or {high} %."
     )

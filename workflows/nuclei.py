@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +12,7 @@ from ..models import CellTable
 from ..stain import unmix
 from ..tiling import ResultStore, stage_key
 from ..wsi import Plane, open_slide
-from .cell_file import polygons_to_wkb
+from .cell_file import PROBABILITIES, polygons_to_wkb
 from .inputs import SlideInput
 from .plan import SlidePlan, load_plan
 
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
 __all__ = ["BlockSummary", "NucleiStage", "detect_tile", "find_nuclei"]
 
-MEASUREMENTS = ("hematoxylin_od_mean", "dab_od_mean")
-"""Measurements that go into the cell file."""
-STAGE_VERSION = 1
+MEASUREMENTS = ("hematoxylin_od_mean", "dab_od_mean", *PROBABILITIES)
+"""Measurements that go into the cell file, as far as the detector makes them."""
+STAGE_VERSION = 2
 """Raised whenever the same settings would give other cells."""
 
 
@@ -39,7 +39,7 @@ class NucleiStage:
         facts = {
             "stage": STAGE_VERSION,
             "plan": plan.key,
-            "detector": [plan.detector.name, plan.detector.version, asdict(plan.detector.settings)],
+            "detector": plan.detector.facts(),
         }
         return ResultStore(self.folder / f"cells-{stage_key(facts)}")
 
@@ -51,7 +51,7 @@ class BlockSummary:
     tile: int
     cells: int
     seconds: dict[str, float]
-    """Wall seconds by phase: ``decode``, ``unmix``, ``detect``, ``write``."""
+    """Wall seconds by phase: ``decode``, ``unmix``, those of the detector, ``write``."""
 
 
 def detect_tile(slide: SlideInput, place: Path, index: int, stage: NucleiStage) -> BlockSummary:
@@ -95,23 +95,22 @@ def find_nuclei(plane: Plane, plan: SlidePlan, *, index: int, seconds: dict[str,
     index : int
         The tile.
     seconds : dict
-        Receives the wall seconds of ``decode``, ``unmix`` and ``detect``.
+        Receives the wall seconds of ``decode`` and ``unmix``, and the phases of the detector: ``network``
+        and ``post``, or ``detect``.
     """
     tile, detector = plan.grid[index], plan.detector
     x, y, width, height = tile.outer
     clock = [time.perf_counter()]
-    # Slide edges may leave an odd side; one more white row or column keeps the detector's phase.
-    image = plane.read(x, y, width + width % detector.stride, height + height % detector.stride)
+    # Slide edges may leave an odd side; a few more white rows or columns keep the detector's phase.
+    image = plane.read(x, y, width + -width % detector.stride, height + -height % detector.stride)
     clock.append(time.perf_counter())
     densities = unmix(image, plan.profile)
     clock.append(time.perf_counter())
-    cells = detector.detect(densities, mpp=plan.mpp)
+    cells = detector.detect(image, densities, mpp=plan.mpp, seconds=seconds)
     cells = cells.select(tile.owns(cells.x + x, cells.y + y)).placed(x=x, y=y, scale=plan.downsample)
     # Glass is not looked at: how much of it a tile happens to show must not change the result.
     cells = cells.select(plan.tissue.covers(cells.x, cells.y))
-    clock.append(time.perf_counter())
-    for number, phase in enumerate(("decode", "unmix", "detect")):
-        seconds[phase] = clock[number + 1] - clock[number]
+    seconds |= {"decode": clock[1] - clock[0], "unmix": clock[2] - clock[1]}
     return cells
 
 
@@ -131,7 +130,11 @@ def fragment(cells: CellTable, index: int) -> pa.Table:
         "y": cells.y,
         "probability": cells.probability,
         "area_um2": cells.area_um2,
-        **{name: np.asarray(cells.measurements[name], np.float32) for name in MEASUREMENTS},
+        **{
+            name: np.asarray(cells.measurements[name], np.float32)
+            for name in MEASUREMENTS
+            if name in cells.measurements
+        },
         "tile": np.full(len(cells), index, np.int32),
     }
     table = pa.table({name: pa.array(values) for name, values in columns.items()})

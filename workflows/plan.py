@@ -11,8 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import UnreadableSlideError
-from ..models import UnmixedNuclei, UnmixedNucleiSettings
+from ..errors import SettingsError, UnreadableSlideError
 from ..stain import StainProfile, fit_h_dab, unmix
 from ..tiling import (
     InkSettings,
@@ -29,10 +28,11 @@ from ..tiling import (
 )
 from ..wsi import Plane, Region, open_slide, require_scorable
 from .inputs import SlideInput
+from .tile_detector import LearnedDetector, TileDetector, restore_detector
 
 __all__ = ["PlanSettings", "SlidePlan", "load_plan", "make_plan"]
 
-PLAN_VERSION = 1
+PLAN_VERSION = 2
 """Raised whenever the same settings would give another plan; old results are then not reused."""
 
 MOST_UNSEEN = 0.5
@@ -51,10 +51,8 @@ class PlanSettings:
     """Working resolution, um per px: nuclei are 12-20 px wide, as QuPath's default has it."""
     core_px: int = 2048
     """Side of a tile's core, plane px: about 1 mm2 and one second of work."""
-    halo_px: int = 120
-    """Margin read around a core, plane px; at least the detector's reach."""
-    stride_px: int = 2
-    """Total stride of the detector."""
+    halo_px: int | None = None
+    """Margin read around a core, plane px; None: the detector's reach."""
     tissue: TissueSettings = field(default_factory=TissueSettings)
     """How tissue is found."""
     quality: QualitySettings = field(default_factory=lambda: QualitySettings(ink=InkSettings(red_share=0.4)))
@@ -85,7 +83,7 @@ class SlidePlan:
     """Resolution asked for; `Slide.plane` turns it into ``mpp``."""
     profile: StainProfile
     """Colours of the slide."""
-    detector: UnmixedNuclei
+    detector: TileDetector
     """The detector, fitted to the slide."""
     unseen_mm2: float
     """Area that could not be read while looking for tissue: what lies there is unknown, mm2."""
@@ -118,7 +116,7 @@ class SlidePlan:
 
 
 def make_plan(
-    slide_input: SlideInput, *, folder: Path, settings: PlanSettings, detector: UnmixedNuclei
+    slide_input: SlideInput, *, folder: Path, settings: PlanSettings, detector: TileDetector
 ) -> SlidePlan:
     """Prepare a slide, or read the plan that an earlier run made with the same settings.
 
@@ -130,7 +128,7 @@ def make_plan(
         The slide's work folder; the plan gets a folder of its own in it.
     settings : PlanSettings
         How to prepare.
-    detector : UnmixedNuclei
+    detector : TileDetector
         What will look for nuclei; it is fitted to the slide here.
 
     Raises
@@ -144,7 +142,7 @@ def make_plan(
             "plan": PLAN_VERSION,
             "fingerprint": slide.fingerprint,
             "mpp": slide.mpp,
-            "detector": [detector.name, detector.version, asdict(detector.settings)],
+            "detector": detector.facts(),
             **asdict(settings),
         }
         key = stage_key(facts)
@@ -152,24 +150,35 @@ def make_plan(
         if not (place / "plan.json").exists():
             require_scorable(slide)
             _write_plan(plane, slide_input, place=place, settings=settings, detector=detector)
-    # The file may have been moved since an earlier run wrote the plan: its content counts, not its place.
-    return replace(load_plan(place), slide=slide_input)
+    plan = load_plan(place)
+    if isinstance(detector, LearnedDetector):
+        # The weights may have moved since, or run elsewhere: their content counts, not their place.
+        here = replace(detector, tumour_threshold=plan.detector.tumour_threshold)
+        if plan.detector != here:
+            value = json.loads((place / "plan.json").read_text(encoding="utf-8"))
+            write_json(place / "plan.json", value | {"detector": here.to_json()})
+            load_plan.cache_clear()
+            plan = load_plan(place)
+    # The same holds for the slide's file.
+    return replace(plan, slide=slide_input)
 
 
 def _write_plan(
-    plane: Plane, slide_input: SlideInput, *, place: Path, settings: PlanSettings, detector: UnmixedNuclei
+    plane: Plane, slide_input: SlideInput, *, place: Path, settings: PlanSettings, detector: TileDetector
 ) -> None:
     """Look at the slide and write the masks, then the plan, whose presence says that all is there."""
     slide = plane.slide
     tissue = find_tissue(slide, settings=settings.tissue)
     quality = assess_quality(slide, tissue, settings=settings.quality)
-    grid = TileGrid(plane.width, plane.height, settings.core_px, settings.halo_px, settings.stride_px)
+    halo = halo_of(settings, detector, mpp=plane.mpp)
+    grid = TileGrid(plane.width, plane.height, settings.core_px, halo, detector.stride)
     tiles = [tile for tile in grid if _holds_tissue(tile, grid, tissue=tissue, downsample=plane.downsample)]
     clean = quality.assessable(tissue)
     samples = sample_tissue(plane, clean if clean.any() else tissue.mask, downsample=tissue.downsample)
     red, green, blue = (float(value) for value in tissue.background)
     profile = fit_h_dab(samples.reshape(-1, 3), (red, green, blue))
-    fitted = detector.fitted([unmix(sample, profile) for sample in samples], mpp=plane.mpp)
+    densities = [unmix(sample, profile) for sample in samples]
+    fitted = detector.fitted(list(samples), densities, mpp=plane.mpp)
     place.mkdir(parents=True, exist_ok=True)
     tissue.save(place / "tissue.npz")
     quality.save(place / "quality.npz")
@@ -192,11 +201,30 @@ def _write_plan(
         "level0_mpp": slide.mpp,
         "asked_mpp": settings.mpp,
         "profile": profile.to_json(),
-        "detector": asdict(fitted.settings),
+        "detector": fitted.to_json(),
         "unseen_mm2": round(float(unseen.sum()) * (tissue.mpp / 1000) ** 2, 6),
         "flags": [*tissue.flags, *quality.flags, *profile.flags],
     }
     write_json(place / "plan.json", value)
+
+
+def halo_of(settings: PlanSettings, detector: TileDetector, *, mpp: float) -> int:
+    """Return the margin read around a core, px: as asked, or the detector's reach in whole strides.
+
+    Raises
+    ------
+    SettingsError
+        If less is asked for than the detector's reach: cells at tile borders would come out wrong.
+    """
+    reach = detector.reach_px(mpp)
+    if settings.halo_px is None:
+        return int(-(-reach // detector.stride) * detector.stride)
+    if settings.halo_px < reach:
+        raise SettingsError(
+            f"a halo of {settings.halo_px} px is less than the detector's reach of {reach:.0f} px",
+            "Nuclei at tile borders would come out wrong: choose a larger halo.",
+        )
+    return settings.halo_px
 
 
 def _unseen(damage: tuple[Region, ...], tissue: TissueMask) -> NDArray[np.bool_]:
@@ -269,15 +297,10 @@ def load_plan(place: Path) -> SlidePlan:
         level0_mpp=value["level0_mpp"],
         asked_mpp=value["asked_mpp"],
         profile=StainProfile.from_json(value["profile"]),
-        detector=UnmixedNuclei(_detector_settings(value["detector"])),
+        detector=restore_detector(value["detector"]),
         unseen_mm2=value["unseen_mm2"],
         flags=tuple(value["flags"]),
     )
-
-
-def _detector_settings(value: dict[str, Any]) -> UnmixedNucleiSettings:
-    """Read detector settings back from JSON, which knows no tuples."""
-    return UnmixedNucleiSettings(**{**value, "scales_um": tuple(value["scales_um"])})
 
 
 @lru_cache(maxsize=4)

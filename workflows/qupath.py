@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from ..tiling import atomic_file
 from .cell_file import read_cells
+from .nuclear_rule import NOT_TUMOUR
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -40,6 +41,11 @@ MEASUREMENTS = (
     ("Detection probability", "probability", 4),
 )
 """QuPath's name, our column, decimals."""
+PROBABILITY_NAMES = {
+    "tumour_probability": "Tumour probability",
+    "positive_probability": "Positive probability",
+}
+"""Further ones, of detectors that tell them."""
 
 COLUMNS = ("cell_id", "label", "excluded", "geometry", *(column for _, column, _ in MEASUREMENTS))
 COORDINATE_DECIMALS = 1
@@ -77,7 +83,8 @@ def write_qupath(
 
     Each nucleus is a *detection* classified ``Positive`` or ``Negative``, so QuPath's own positive
     percentage counts exactly what the report counts. An excluded nucleus is kept, classified ``Ignore*``,
-    with the reason and its class in the object's metadata. Equal cells give equal bytes.
+    with the reason and its class in the object's metadata; one that is not of the tumour is ``Other``.
+    Equal cells give equal bytes.
 
     Parameters
     ----------
@@ -101,6 +108,8 @@ def write_qupath(
     Memory is bounded by one batch of cells. One core writes about forty thousand cells a second, half of
     the time in gzip.
     """
+    import pyarrow.parquet as pq
+
     count = 0
     shown = [annotation for annotation in annotations if not annotation.outline.is_empty]
     with (
@@ -111,7 +120,9 @@ def write_qupath(
         stream.write(b'{"type":"FeatureCollection","features":[')
         stream.write(",\n".join(_annotation(annotation, origin) for annotation in shown).encode())
         separator = b",\n" if shown else b"\n"
-        for batch in read_cells(cells, COLUMNS, batch_size=BATCH_SIZE):
+        names = pq.read_schema(cells).names
+        columns = [*COLUMNS, *(name for name in PROBABILITY_NAMES if name in names)]
+        for batch in read_cells(cells, columns, batch_size=BATCH_SIZE):
             stream.write(separator)
             stream.write(_features(batch, origin))
             separator = b",\n"
@@ -230,7 +241,7 @@ def _classes(label: pa.DictionaryArray, excluded: pa.DictionaryArray) -> pa.Stri
 
 def _class_text(label: str, reason: str) -> str:
     """Return the JSON of one class, with its leading comma."""
-    if reason:
+    if reason and reason != NOT_TUMOUR:
         metadata = json.dumps({"Excluded": reason, "Class before exclusion": label}, ensure_ascii=False)
         return f',"classification":{IGNORED_CLASS},"metadata":{metadata}'
     color = list(CLASS_COLORS.get(label, OTHER_COLOR))
@@ -242,7 +253,8 @@ def _measurements(batch: pa.RecordBatch) -> pa.StringArray:
     import pyarrow.compute as pc
 
     members = []
-    for name, column, decimals in MEASUREMENTS:
+    told = [(name, column, 4) for column, name in PROBABILITY_NAMES.items() if column in batch.schema.names]
+    for name, column, decimals in (*MEASUREMENTS, *told):
         values = batch[column].to_numpy(zero_copy_only=False).astype(np.float64)
         text = pc.binary_join_element_wise(f'"{name}":', _decimal_text(values, decimals), "")
         members.append(pc.if_else(np.isfinite(values), text, None))

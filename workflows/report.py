@@ -73,7 +73,9 @@ def report_charts(content: ReportContent) -> Mapping[str, bytes]:
     if content.curve is not None:
         charts["curve"] = draw_threshold_curve(content.curve)
     if content.histogram is not None:
-        charts["histogram"] = draw_stain_histogram(content.histogram, threshold=content.methods.positive_od)
+        # Where the network decides there is no threshold; the chart then shows the usual one.
+        threshold = content.methods.positive_od or (content.curve.used if content.curve else 0.2)
+        charts["histogram"] = draw_stain_histogram(content.histogram, threshold=threshold)
     if content.fields is not None and content.fields.counted.any():
         charts["map"] = draw_index_map(content.fields, tissue=content.tissue, hot_spot=content.hot_spot)
     return charts

@@ -84,8 +84,10 @@ class MethodFacts:
 
     tissue_method: str
     """Name and version of the tissue finder."""
-    positive_od: float
-    """Mean DAB density from which a nucleus is positive, OD (base 10)."""
+    positive_od: float | None
+    """Mean DAB density from which a nucleus is positive, OD (base 10); None: the network's class decided."""
+    tumour_threshold: float | None = None
+    """Probability of tumour from which a nucleus counts, fitted to the slide; None: all count."""
     positive_od_source: str = "default"
     """Who set it: ``default``, ``user`` or a method's name."""
     hot_spot_nuclei: int | None = None

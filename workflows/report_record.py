@@ -168,9 +168,12 @@ def _curve(content: ReportContent) -> dict[str, Any] | None:
     curve = content.curve
     if curve is None:
         return None
+    # Where the network tells positive from negative, the curve shows what densities alone would give.
+    decides = content.methods.positive_od is not None
     named = {"used": curve.used, "low": curve.low, "high": curve.high}
     return {
         **named,
+        "decides": decides,
         **{f"index_{name}": round(curve.at(threshold), 6) for name, threshold in named.items()},
         "thresholds": [round(float(value), 6) for value in curve.thresholds],
         "index": [round(float(value), 6) for value in curve.index],

@@ -237,6 +237,9 @@ def _sensitivity(writer: _Writer) -> Section:
     """Return the index at the threshold used and at the two ends of the band."""
     if writer.get("threshold_curve") is None:
         return Section("", ())
+    by_density = bool(writer.get("threshold_curve.decides"))
+    used = "Used" if by_density else "Usual"
+    title = "Sensitivity to the threshold" if by_density else "What DAB density alone would give"
     rows = [
         Row(
             (
@@ -246,9 +249,9 @@ def _sensitivity(writer: _Writer) -> Section:
             ),
             is_strong=name == "used",
         )
-        for name, label in (("low", "Lower"), ("used", "Used"), ("high", "Higher"))
+        for name, label in (("low", "Lower"), ("used", used), ("high", "Higher"))
     ]
-    return Section("Sensitivity to the threshold", tuple(rows), ("Threshold", "DAB, OD", "Index, %"))
+    return Section(title, tuple(rows), ("Threshold", "DAB, OD", "Index, %"))
 
 
 def _hot_spot_caption(writer: _Writer) -> list[Figure]:

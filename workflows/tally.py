@@ -13,15 +13,13 @@ from numpy.typing import NDArray
 from ..quantify import count_by_threshold
 from ..tiling import QualityMap, ResultStore
 from .cell_file import CellFileWriter, make_cell_ids
+from .nuclear_rule import NOT_TUMOUR, NuclearRule
 from .plan import SlidePlan
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["NEGATIVE", "POSITIVE", "THRESHOLDS", "Tally", "read_window", "seam_density", "tally_cells"]
-
-POSITIVE, NEGATIVE = "Positive", "Negative"
-"""Labels, as QuPath names them."""
+__all__ = ["THRESHOLDS", "Tally", "exclusions", "read_window", "seam_density", "tally_cells"]
 
 THRESHOLDS = np.round(np.arange(0.02, 1.0001, 0.01), 2)
 """Thresholds of the sensitivity curve, DAB OD (base 10)."""
@@ -68,7 +66,7 @@ def tally_cells(
     store: ResultStore,
     tiles: Sequence[int],
     *,
-    positive_od: float,
+    rule: NuclearRule,
     path: Path,
 ) -> Tally:
     """Stream the landed tiles into ``cells.parquet`` and count on the way.
@@ -81,45 +79,53 @@ def tally_cells(
         Where the tiles landed.
     tiles : sequence of int
         Tiles to take, in the order in which the file shall have them.
-    positive_od : float
-        A nucleus is positive when its mean DAB density reaches this, OD (base 10).
+    rule : NuclearRule
+        Which nuclei count, and which of them are positive.
     path : Path
         The file to write.
     """
     tally, quality = Tally(), plan.quality
-    with CellFileWriter(path) as writer:
+    with CellFileWriter(path, probabilities=plan.detector.probabilities) as writer:
         for index in tiles:
             table = store.read(index)
             if table.num_rows:
-                writer.write(_finish_rows(table, plan, quality, positive_od=positive_od, tally=tally))
+                writer.write(_finish_rows(table, plan, quality, rule=rule, tally=tally))
     return tally
 
 
 def _finish_rows(
-    table: pa.Table, plan: SlidePlan, quality: QualityMap, *, positive_od: float, tally: Tally
+    table: pa.Table, plan: SlidePlan, quality: QualityMap, *, rule: NuclearRule, tally: Tally
 ) -> pa.Table:
     """Add identity, label and reason of exclusion to a tile's cells, and count them."""
     import pyarrow as pa
 
     x, y = table["x"].to_numpy(), table["y"].to_numpy()
     dab = table["dab_od_mean"].to_numpy()
-    positive = dab >= np.float32(positive_od)
-    codes = quality.reason_at(x, y)
-    for code in np.unique(codes[codes > 0]):
-        reason = quality.reasons[code]
-        tally.excluded[reason] = tally.excluded.get(reason, 0) + int((codes == code).sum())
-    counts = codes == 0
+    positive = rule.positive(table)
+    reasons = exclusions(table, quality, rule=rule)
+    for reason, number in zip(*np.unique(reasons[reasons != ""], return_counts=True), strict=True):
+        tally.excluded[str(reason)] = tally.excluded.get(str(reason), 0) + int(number)
+    counts = reasons == ""
     tally.counted.append((x[counts] * plan.level0_mpp, y[counts] * plan.level0_mpp, positive[counts]))
     tally.by_threshold += count_by_threshold(dab[counts], thresholds=THRESHOLDS.astype(np.float32))
     tally.cells += len(x)
     apart = plan.grid.distance_to_seam(x / plan.downsample, y / plan.downsample) * plan.mpp
     tally.at_seam += int((apart <= SEAM_REACH_UM).sum())
-    reasons = np.array(["", *quality.reasons[1:]], dtype=object)[codes]
     return (
         table.append_column("cell_id", make_cell_ids(plan.fingerprint, x=x, y=y))
-        .append_column("label", pa.array(np.where(positive, POSITIVE, NEGATIVE)))
+        .append_column("label", pa.array(rule.labels(table)))
         .append_column("excluded", pa.array(reasons, pa.string()))
     )
+
+
+def exclusions(table: pa.Table, quality: QualityMap, *, rule: NuclearRule) -> NDArray[np.str_]:
+    """Say why each cell of a landed table does not count, "" where it does: (N,).
+
+    What spoils the slide at a cell comes before what the cell is.
+    """
+    codes = quality.reason_at(table["x"].to_numpy(), table["y"].to_numpy())
+    reasons = np.array(["", *quality.reasons[1:]])[codes]
+    return np.where((codes == 0) & ~rule.tumour(table), NOT_TUMOUR, reasons)
 
 
 def seam_density(plan: SlidePlan, tally: Tally) -> float | None:

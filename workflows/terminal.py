@@ -149,6 +149,23 @@ def describe_profile(run: CohortRun) -> str:
     )
 
 
+@contextmanager
+def training_bar(steps: int, *, quiet: bool) -> Iterator[Callable[[int, dict[str, float]], None]]:
+    """Show how far a training has come and its losses; yields what the training calls after each step."""
+    mean: dict[str, float] = {}
+    with bar("training", quiet=quiet) as advance:
+
+        def report(step: int, losses: dict[str, float]) -> None:
+            for name, value in losses.items():
+                mean[name] = 0.98 * mean.get(name, value) + 0.02 * value
+            advance(step, steps)
+            if step % 500 == 0 and not quiet:
+                shown = ", ".join(f"{name} {value:.3f}" for name, value in mean.items())
+                sys.stderr.write(f"step {step}: {shown}\n")
+
+        yield report
+
+
 def _lines(text: str, *, quiet: bool) -> Callable[[int, int], None]:
     """Return a progress function that writes a line at every tenth."""
     tenths = [-1]

@@ -1,0 +1,104 @@
+"""From card and weights to a detector that works."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import DamagedWeightsError, SettingsError
+from .card import ModelCard
+from .model_folder import ModelEntry
+from .tensor_file import read_tensors
+
+if TYPE_CHECKING:
+    from .network import CellNetwork
+    from .star_detector import StarDetector
+
+__all__ = ["architecture_of", "load_detector", "load_network"]
+
+ENCODER_PATTERN = r"[a-z0-9_]+(\.[a-z0-9_]+)?"
+"""A plain timm architecture: no ``hf-hub:`` or ``local-dir:``, which would fetch something else."""
+FORBIDDEN_OPTIONS = ("cache", "checkpoint", "features_only", "out_indices", "pretrained")
+"""Options of timm that load files, or that the network sets itself; by how they begin."""
+TUPLES = ("widths", "heats", "classes")
+
+
+def load_detector(model: ModelEntry | tuple[Path, Path], *, device: str = "auto") -> StarDetector:
+    """Return the detector of a model.
+
+    Parameters
+    ----------
+    model : ModelEntry or (Path, Path)
+        From the `Registry`, or card (``NAME.json``) and weights (``NAME.safetensors``).
+    device : str
+        ``auto``, ``cpu``, ``cuda``.
+
+    Raises
+    ------
+    SettingsError
+        If the card is not that of such a detector, or the device is not there.
+    ModelNotFoundError, DamagedWeightsError
+        If the weights are absent or not those of the card.
+    """
+    from .session import InferenceSession, SessionSettings
+    from .star_detector import StarDetector, StarSettings
+
+    if isinstance(model, ModelEntry):
+        card, weights = model.card, model.weights
+    else:
+        card, weights = ModelCard.read(model[0]), model[1]
+    if card.task != "cell-detection":
+        raise SettingsError(f"{card.name} is a model for {card.task}", "Choose one for cell-detection.")
+    try:
+        settings = StarSettings(**card.thresholds)
+    except TypeError as error:
+        raise SettingsError(
+            f"{card.name}: thresholds: {error}", "Name the thresholds as StarSettings does."
+        ) from error
+    session = InferenceSession(load_network(card, weights), SessionSettings(device=device))
+    return StarDetector(session, mpp=card.mpp, settings=settings)
+
+
+def load_network(card: ModelCard, weights: Path) -> CellNetwork:
+    """Build the network of a card and fill in its weights.
+
+    Raises
+    ------
+    SettingsError
+        If the card's architecture cannot be built.
+    DamagedWeightsError
+        If the weights are not those of the card or of its architecture.
+    """
+    from .network import CellNetwork, NetworkSettings
+
+    try:
+        network = CellNetwork(NetworkSettings(**architecture_of(card)))
+    except (TypeError, ValueError, RuntimeError, LookupError, AssertionError) as error:
+        raise SettingsError(
+            f"{card.name}: architecture: {error}", "The card may be of a newer slidelab: update it."
+        ) from error
+    try:
+        network.load_state_dict(read_tensors(weights, sha256=card.sha256))
+    except RuntimeError as error:
+        raise DamagedWeightsError(
+            f"{weights} does not fit the architecture of its card", "Fetch card and weights again, together."
+        ) from error
+    return network.eval()
+
+
+def architecture_of(card: ModelCard) -> dict[str, Any]:
+    """Return a card's architecture as fields of `NetworkSettings`; nothing that could load a file passes."""
+    values = {
+        name: tuple(value) if name in TUPLES and isinstance(value, list) else value
+        for name, value in card.architecture.items()
+    }
+    encoder, options = values.get("encoder"), values.get("encoder_options")
+    if not isinstance(encoder, str) or not re.fullmatch(ENCODER_PATTERN, encoder):
+        raise SettingsError(f"{card.name}: no architecture of timm: {encoder!r}", "Correct the model card.")
+    if not isinstance(options, dict) or any(name.startswith(FORBIDDEN_OPTIONS) for name in options):
+        raise SettingsError(
+            f"{card.name}: encoder_options: {options!r} is not allowed",
+            "Give options of the architecture only.",
+        )
+    return values

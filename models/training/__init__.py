@@ -1,0 +1,1 @@
+"""Training of networks from labelled images: samples, crops with targets, losses and the loop."""

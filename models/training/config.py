@@ -1,0 +1,142 @@
+"""Settings of one training run, from a TOML file."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from ...errors import SettingsError
+from ..card import NAME_PATTERN
+from ..network import NetworkSettings
+
+__all__ = ["CONFIGS", "TrainingConfig"]
+
+CONFIGS = Path(__file__).parent / "configs"
+"""Settings by which the shipped weights were trained."""
+
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=0)]
+AtLeastOne = Annotated[int, Field(ge=1)]
+
+HEATS = (("nucleus",), ("nucleus", "tumour"))
+"""Heat maps that labels can be turned into, in the order that detectors read them."""
+
+
+class TrainingConfig(BaseModel):
+    """How a detector is trained; every field can stand in the TOML file."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = Field(pattern=NAME_PATTERN)
+    """Name of the model: ``<task>-<arch>.<dataset>``."""
+    stain: Literal["H-DAB", "H&E"]
+    """What the images are stained with."""
+    sources: dict[str, Positive] = {}
+    """Collections, or sets of a manifest, and how often each is drawn from, relative to the others; empty =
+    every set of the manifest, equally often."""
+    phantoms: Share = 0.1
+    """Share of crops that are painted."""
+    mpp: Positive = 0.5
+    """Working resolution, um per px."""
+    scales: tuple[Positive, ...] = Field(default=(0.8, 0.9, 1.0, 1.12, 1.25), min_length=1)
+    """Resolutions that crops are drawn at, as factors of ``mpp``: sizes differ between tissues."""
+    network: dict[str, Any] = {}
+    """Fields of `NetworkSettings` that differ from the default."""
+    start_from: str = ""
+    """Name of a model whose weights are the first ones; sought in the model folder, then in the registry."""
+    centre_marks_um: Weight = 0.0
+    """Marks of point-only sets are moved, at most so far, to the nuclei that the first weights find; um."""
+    crop_px: AtLeastOne = 256
+    """Side of a crop, px: a multiple of the network's stride."""
+    batch: AtLeastOne = 8
+    """Crops per step."""
+    phantom_steps: Count = 400
+    """Steps on phantoms alone, before any real image is seen."""
+    steps: AtLeastOne = 6000
+    """Steps in all."""
+    rate: Positive = 2e-3
+    """Greatest learning rate."""
+    weight_decay: Weight = 0.01
+    """AdamW's."""
+    average: Share = 0.998
+    """Decay of the running mean of the weights; the mean is what is kept."""
+    outline_weight: Weight = 1.0
+    """Weight of the outline loss beside the centre loss."""
+    class_weight: Weight = 0.5
+    """Weight of the class loss."""
+    check_every: AtLeastOne = 500
+    """Steps between measurements on the tuning cases, and between checkpoints."""
+    patience: AtLeastOne = 8
+    """Measurements without gain after which training stops."""
+    tumour_share: Share = 0.0
+    """`StarSettings.tumour_share`: 0 keeps one tumour threshold for all slides."""
+    thresholds_from: Literal["tuning", "all"] = "tuning"
+    """Images that choose the thresholds: the tuning cases, or those and the ones learnt from; the latter
+    where tuning cases are few and the network is no better on what it has learnt."""
+    seed: Count = 2026
+    """Of all random choices."""
+
+    @property
+    def paints(self) -> bool:
+        """Whether phantoms are learnt from at all."""
+        return self.phantoms > 0 or self.phantom_steps > 0
+
+    def network_settings(self) -> NetworkSettings:
+        """Return what the network is made of."""
+        values = dict(self.network)
+        for name in ("widths", "heats", "classes"):
+            if name in values:
+                values[name] = tuple(values[name])
+        return NetworkSettings(**values)
+
+    @model_validator(mode="after")
+    def _network_fits(self) -> Self:
+        """Refuse a network that cannot be built, and crops that it cannot take."""
+        try:
+            settings = self.network_settings()
+        except TypeError as error:
+            raise ValueError(f"network: {error}") from error
+        if settings.heats not in HEATS:
+            raise ValueError(f"network: heats are {settings.heats}, not nucleus, or nucleus and tumour")
+        if self.centre_marks_um and not self.start_from:
+            raise ValueError("centre_marks_um: needs start_from, whose nuclei the marks move to")
+        if self.crop_px % settings.stride:
+            raise ValueError(f"crop_px: {self.crop_px} is no multiple of the stride, {settings.stride} px")
+        return self
+
+    @classmethod
+    def check(cls, values: dict[str, Any], *, where: str) -> Self:
+        """Build from plain values; ``where`` names them in the error.
+
+        Raises
+        ------
+        SettingsError
+            If a field is wrong; names the first.
+        """
+        try:
+            return cls(**values)
+        except ValidationError as error:
+            first = error.errors()[0]
+            place = "".join(f"{part}: " for part in first["loc"])
+            message = first["msg"].removeprefix("Value error, ")
+            raise SettingsError(f"{where}: {place}{message}", "Correct this setting.") from error
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Read a TOML file.
+
+        Raises
+        ------
+        SettingsError
+            If the file cannot be read or a field is wrong.
+        """
+        try:
+            values = tomllib.loads(path.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            raise SettingsError(f"cannot read {path}: {error}", "Give a TOML file.") from error
+        return cls.check(values, where=path.name)

@@ -86,8 +86,6 @@ class MethodFacts:
     """Name and version of the tissue finder."""
     positive_od: float | None
     """Mean DAB density from which a nucleus is positive, OD (base 10); None: the network's class decided."""
-    tumour_threshold: float | None = None
-    """Probability of tumour from which a nucleus counts, fitted to the slide; None: all count."""
     positive_od_source: str = "default"
     """Who set it: ``default``, ``user`` or a method's name."""
     hot_spot_nuclei: int | None = None
@@ -98,6 +96,8 @@ class MethodFacts:
     """Seed by which the fields of view of the report were drawn."""
     limits: tuple[str, ...] = ()
     """Known limits of the method, a sentence each."""
+    tumour_threshold: float | None = None
+    """Probability of tumour from which a nucleus counts, fitted to the slide; None: all count."""
 
 
 @dataclass(frozen=True, slots=True)

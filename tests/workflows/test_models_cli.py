@@ -30,7 +30,7 @@ def test_what_is_shown_of_a_model_holds_licence_figures_and_limits():
     assert shown.returncode == 0, shown.stderr
     text = shown.stdout
     assert json.loads(text)
-    for word in ("research-only", "sha256", "f1", "limits"):
+    for word in ("research-only", "sha256", "F1 at 4 um", "limits"):
         assert word in text
 
 

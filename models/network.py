@@ -129,7 +129,7 @@ class CellNetwork(nn.Module):
             state = self.merge[level](state + self.lateral[level](encoded[level + finest]))
             features.append(state)
         values = len(self.settings.heats) * 4**finest
-        heat = functional.pixel_shuffle(self.heat(state)[:, :values], 2**finest)  # see `widen_head`
+        heat = functional.pixel_shuffle(self.heat(state)[:, :values], 2**finest)  # see `widen_ends`
         return DenseOutput(heat, (encoded[0], *reversed(features)))
 
     def read(self, features: tuple[Tensor, ...], places: Tensor) -> tuple[Tensor, Tensor]:
@@ -164,5 +164,5 @@ class CellNetwork(nn.Module):
     def decode(self, gathered: Tensor) -> tuple[Tensor, Tensor]:
         """Turn what was gathered into radii (px) and class logits."""
         values = self.reader(gathered)
-        rays = self.settings.rays
-        return functional.softplus(values[:, :rays]) * RADIUS_SCALE_PX, values[:, rays:]
+        rays, end = self.settings.rays, self.settings.rays + len(self.settings.classes)
+        return functional.softplus(values[:, :rays]) * RADIUS_SCALE_PX, values[:, rays:end]

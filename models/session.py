@@ -81,7 +81,7 @@ class InferenceSession:
         self.device = choose_device(self.settings.device)
         network = network.eval().requires_grad_(False)
         fold_batch_norms(network)
-        widen_head(network)
+        widen_ends(network)
         self.network = network.to(self.device).to(memory_format=torch.channels_last)
         self.dtype = torch.float32
         self._forward: Any = self.network
@@ -165,22 +165,28 @@ class InferenceSession:
         return radii, classes
 
 
-def widen_head(network: CellNetwork) -> None:
-    """Give the last convolution idle outputs up to a whole vector.
+def widen_ends(network: CellNetwork) -> None:
+    """Give the last layers idle outputs up to whole vectors.
 
-    Processors compute a convolution with a broken vector of outputs by a kernel whose rounding depends on
-    the number of threads; whole vectors do not.
+    Processors compute a broken vector of outputs by a kernel whose rounding depends on the number of
+    threads; whole vectors do not.
     """
-    head = network.heat[1]
+    head, reader = network.heat[1], network.reader[-1]
     assert isinstance(head, torch.nn.Conv2d)
-    assert head.bias is not None
-    idle = -head.out_channels % VECTOR
-    wide = torch.nn.Conv2d(head.in_channels, head.out_channels + idle, 1)
-    wide.weight.data = torch.cat(
-        [head.weight.data, head.weight.data.new_zeros((idle, *head.weight.shape[1:]))]
-    )
-    wide.bias = torch.nn.Parameter(torch.cat([head.bias.data, head.bias.data.new_zeros(idle)]))
-    network.heat[1] = wide.requires_grad_(False)
+    assert isinstance(reader, torch.nn.Linear)
+    wide = torch.nn.Conv2d(head.in_channels, head.out_channels + -head.out_channels % VECTOR, 1)
+    network.heat[1] = _with_idle_outputs(head, wide)
+    broad = torch.nn.Linear(reader.in_features, reader.out_features + -reader.out_features % (4 * VECTOR))
+    network.reader[-1] = _with_idle_outputs(reader, broad)
+
+
+def _with_idle_outputs(layer: Any, wider: Any) -> Any:
+    """Fill a wider layer with the weights of another, and zeros."""
+    idle = len(wider.weight) - len(layer.weight)
+    zeros = layer.weight.data.new_zeros((idle, *layer.weight.shape[1:]))
+    wider.weight.data = torch.cat([layer.weight.data, zeros])
+    wider.bias.data = torch.cat([layer.bias.data, layer.bias.data.new_zeros(idle)])
+    return wider.requires_grad_(False)
 
 
 def fold_batch_norms(network: torch.nn.Module) -> None:

@@ -108,12 +108,16 @@ def test_a_device_that_is_not_there_is_a_clear_error():
 def test_outputs_do_not_depend_on_the_number_of_threads():
     session = InferenceSession(make_network(), SessionSettings(device="cpu"))
     image, threads = pixels(6, 272, 144), torch.get_num_threads()
+    grid = np.random.default_rng(6).integers(0, (136, 72), (300, 2))
+    places = torch.from_numpy(np.column_stack([np.zeros(300, int), grid]))
     try:
-        maps = []
-        for count in (1, 2, 3, 4):
+        runs = []
+        for count in (1, 2, 3, 4, 7):
             torch.set_num_threads(count)
             with session.turn():
-                maps.append(session.run(session.upload(image)).heat)
+                output = session.run(session.upload(image))
+                runs.append((output.heat, *session.read(output.features, places)))
     finally:
         torch.set_num_threads(threads)
-    assert all(torch.equal(one, maps[0]) for one in maps)
+    for run in runs:
+        assert all(torch.equal(one, first) for one, first in zip(run, runs[0], strict=True))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -76,6 +76,25 @@ class CellTable:
             labels=self.labels[rows],
             classes=self.classes,
             measurements={name: column[rows] for name, column in self.measurements.items()},
+        )
+
+    @classmethod
+    def joined(cls, tables: Sequence[Self]) -> Self:
+        """Return the rows of several tables, at least one, of the same detector."""
+        first = tables[0]
+        if len(tables) == 1:
+            return first
+
+        def column(name: str) -> Any:
+            return np.concatenate([getattr(table, name) for table in tables])
+
+        return cls(
+            **{name: column(name) for name in ("x", "y", "outlines", "area_um2", "probability", "labels")},
+            classes=first.classes,
+            measurements={
+                name: np.concatenate([table.measurements[name] for table in tables])
+                for name in first.measurements
+            },
         )
 
     def placed(self, *, x: float, y: float, scale: float) -> Self:

@@ -7,12 +7,13 @@ by a small perceptron at the peaks alone: a few thousand positions in place of a
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
-import timm
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+
+from .encoder import build_encoder
 
 __all__ = ["CellNetwork", "DenseOutput", "NetworkSettings", "to_input"]
 
@@ -30,6 +31,8 @@ class NetworkSettings:
         default_factory=lambda: {"channels": [32, 64, 128, 192], "stem_width": 16}
     )
     """Passed on to timm."""
+    encoder_stages: int = 0
+    """Stages of an EfficientNet to keep; 0 takes any timm architecture as it is."""
     depth: int = 4
     """Scales of the encoder in use: strides 2, 4, 8, 16."""
     finest: int = 1
@@ -88,14 +91,9 @@ class CellNetwork(nn.Module):
     def __init__(self, settings: NetworkSettings) -> None:
         super().__init__()
         self.settings = settings
-        self.encoder = timm.create_model(
-            settings.encoder,
-            features_only=True,
-            pretrained=False,
-            out_indices=tuple(range(settings.depth)),
-            **settings.encoder_options,
+        self.encoder, channels = build_encoder(
+            settings.encoder, settings.encoder_options, depth=settings.depth, stages=settings.encoder_stages
         )
-        channels: list[int] = cast(Any, self.encoder).feature_info.channels()
         widths = settings.widths
         self.lateral = nn.ModuleList(
             nn.Conv2d(into, out, 1) for into, out in zip(channels[settings.finest :], widths, strict=True)

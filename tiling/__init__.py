@@ -6,6 +6,7 @@ from .ink import InkSettings
 from .quality import QualityMap, QualitySettings, assess_quality
 from .store import ResultStore, atomic_file, remove_leftovers, stage_key, write_json
 from .tissue import TissueMask, TissueSettings, find_tissue
+from .windows import tissue_windows
 
 __all__ = [
     "Engine",
@@ -25,5 +26,6 @@ __all__ = [
     "find_tissue",
     "remove_leftovers",
     "stage_key",
+    "tissue_windows",
     "write_json",
 ]

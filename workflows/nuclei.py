@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..models import CellTable
 from ..stain import unmix
-from ..tiling import ResultStore, stage_key
+from ..tiling import ResultStore, Tile, stage_key, tissue_windows
 from ..wsi import Plane, open_slide
 from .cell_file import PROBABILITIES, polygons_to_wkb
 from .inputs import SlideInput
@@ -98,20 +98,35 @@ def find_nuclei(plane: Plane, plan: SlidePlan, *, index: int, seconds: dict[str,
         Receives the wall seconds of ``decode`` and ``unmix``, and the phases of the detector: ``network``
         and ``post``, or ``detect``.
     """
-    tile, detector = plan.grid[index], plan.detector
-    x, y, width, height = tile.outer
+    tissue, tile = plan.tissue, plan.grid[index]
+    windows = tissue_windows(
+        tile,
+        tissue.mask,
+        scale=tissue.downsample / plan.downsample,
+        stride=plan.detector.stride,
+    )
+    cells = CellTable.joined(
+        [_find_in_window(plane, plan, window, seconds=seconds) for window in windows or [tile]]
+    )
+    # Glass is not looked at: how much of it a tile happens to show must not change the result.
+    return cells.select(tissue.covers(cells.x, cells.y))
+
+
+def _find_in_window(plane: Plane, plan: SlidePlan, window: Tile, *, seconds: dict[str, float]) -> CellTable:
+    """Return the nuclei whose centres lie in the core of a window, in level-0 px."""
+    detector, spent = plan.detector, dict[str, float]()
+    x, y, width, height = window.outer
     clock = [time.perf_counter()]
     # Slide edges may leave an odd side; a few more white rows or columns keep the detector's phase.
     image = plane.read(x, y, width + -width % detector.stride, height + -height % detector.stride)
     clock.append(time.perf_counter())
     densities = unmix(image, plan.profile)
     clock.append(time.perf_counter())
-    cells = detector.detect(image, densities, mpp=plan.mpp, seconds=seconds)
-    cells = cells.select(tile.owns(cells.x + x, cells.y + y)).placed(x=x, y=y, scale=plan.downsample)
-    # Glass is not looked at: how much of it a tile happens to show must not change the result.
-    cells = cells.select(plan.tissue.covers(cells.x, cells.y))
-    seconds |= {"decode": clock[1] - clock[0], "unmix": clock[2] - clock[1]}
-    return cells
+    cells = detector.detect(image, densities, mpp=plan.mpp, seconds=spent)
+    spent |= {"decode": clock[1] - clock[0], "unmix": clock[2] - clock[1]}
+    for phase, value in spent.items():
+        seconds[phase] = seconds.get(phase, 0.0) + value
+    return cells.select(window.owns(cells.x + x, cells.y + y)).placed(x=x, y=y, scale=plan.downsample)
 
 
 @lru_cache(maxsize=2)

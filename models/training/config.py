@@ -47,6 +47,8 @@ class TrainingConfig(BaseModel):
     """Resolutions that crops are drawn at, as factors of ``mpp``: sizes differ between tissues."""
     network: dict[str, Any] = {}
     """Fields of `NetworkSettings` that differ from the default."""
+    pretrained: bool = False
+    """Begin with an encoder that was trained on ImageNet (`imagenet_weights`)."""
     start_from: str = ""
     """Name of a model whose weights are the first ones; sought in the model folder, then in the registry."""
     centre_marks_um: Weight = 0.0

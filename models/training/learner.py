@@ -13,6 +13,7 @@ from torch import Tensor
 from ...errors import SettingsError
 from ..network import CellNetwork, to_input
 from .config import TrainingConfig
+from .imagenet import imagenet_weights
 from .losses import centre_loss, class_loss, outline_loss
 
 __all__ = ["LOSSES", "Learner"]
@@ -39,6 +40,10 @@ class Learner:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.seed)
             network = CellNetwork(config.network_settings())
+        if config.pretrained:
+            wanted = network.encoder.state_dict()
+            weights = imagenet_weights(network.settings.encoder)
+            network.encoder.load_state_dict({name: weights[name] for name in wanted})
         self.mean = copy.deepcopy(network).to(device)
         self.network = network.to(device).to(memory_format=torch.channels_last)
         self.optimiser = torch.optim.AdamW(

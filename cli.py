@@ -91,7 +91,7 @@ def score_ki67(  # noqa: PLR0913 -- one parameter per documented option of the c
 ) -> None:
     """Ki-67 labelling index with interval, hot spot, cells and a report for each slide."""
     from .workflows import Ki67, RunOptions, choose_detector, find_slides, run_cohort, slides_to_retry
-    from .workflows.terminal import watch
+    from .workflows.runs.terminal import watch
 
     _configure_logging(debug=debug)
     detector = choose_detector(model, stain="H-DAB", policy=license_policy, device=device)
@@ -141,7 +141,7 @@ def phantom(  # noqa: PLR0913 -- one parameter per documented option of the comm
 ) -> None:
     """Paint a procedural whole slide of which every cell is known."""
     from .tiling import available_cores
-    from .workflows.terminal import bar
+    from .workflows.runs.terminal import bar
     from .wsi import PhantomSettings, write_phantom
 
     _configure_logging(debug=debug)
@@ -222,8 +222,8 @@ def train_detector(
     debug: Debug = False,
 ) -> None:
     """Train a cell detector: card and weights in --out, progress in --out/training."""
-    from .workflows.terminal import training_bar
-    from .workflows.train import find_config, train_detector_model
+    from .workflows.learning.train import find_config, train_detector_model
+    from .workflows.runs.terminal import training_bar
 
     _configure_logging(debug=debug)
     settings = find_config(config)
@@ -253,8 +253,8 @@ def validate_detector(  # noqa: PLR0913 -- one parameter per documented option o
     debug: Debug = False,
 ) -> None:
     """F1, AP, PQ, AJI, counts and index errors of detectors, beside the baseline, with intervals."""
-    from .workflows.terminal import bar
-    from .workflows.validate_detector import validate_models, write_validation
+    from .workflows.learning.validate_detector import validate_models, write_validation
+    from .workflows.runs.terminal import bar
 
     _configure_logging(debug=debug)
     with bar("images", quiet=as_json) as advance:
@@ -278,7 +278,7 @@ def validate_detector(  # noqa: PLR0913 -- one parameter per documented option o
 @models_app.command("list")
 def models_list(license_policy: LicensePolicy = "research", as_json: Json = False) -> None:
     """The networks at hand, and whether the licence policy allows them."""
-    from .workflows.model_shelf import list_models
+    from .workflows.learning.model_shelf import list_models
 
     models = list_models(license_policy)
     if as_json:
@@ -290,7 +290,7 @@ def models_list(license_policy: LicensePolicy = "research", as_json: Json = Fals
 @models_app.command("show")
 def models_show(name: str, as_json: Json = False) -> None:
     """All that is known of one network: data, licence, figures, limits."""
-    from .workflows.model_shelf import describe_model
+    from .workflows.learning.model_shelf import describe_model
 
     model = describe_model(name)
     if as_json:
@@ -306,7 +306,7 @@ def models_pull(
     as_json: Json = False,
 ) -> None:
     """Fetch a network from a hub, by pinned revision, into the user's model folder."""
-    from .workflows.model_shelf import pull_model
+    from .workflows.learning.model_shelf import pull_model
 
     model = pull_model(reference, policy=license_policy)
     if as_json:
@@ -369,7 +369,7 @@ def bench_memory(
 ) -> None:
     """Peak memory of a worker on a small and on a large phantom slide."""
     from .workflows.bench import benchmark_memory
-    from .workflows.terminal import bar
+    from .workflows.runs.terminal import bar
 
     with bar("painting phantoms", quiet=as_json) as advance:
         figures = benchmark_memory(folder, sizes=(small, large), progress=advance)
@@ -382,7 +382,7 @@ def _print_run(run: CohortRun, *, as_json: bool, profile: bool) -> None:
         for outcome in run.outcomes:
             _print_json(outcome.to_json(run.out))
         return
-    from .workflows.terminal import describe_profile, describe_run
+    from .workflows.runs.terminal import describe_profile, describe_run
 
     _say(describe_run(run))
     if profile:

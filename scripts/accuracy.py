@@ -31,10 +31,10 @@ from slidelab.quantify import (
     mean_absolute_error,
 )
 from slidelab.workflows import Ki67, RunOptions, find_slides, run_cohort
-from slidelab.workflows.cell_file import read_cells
-from slidelab.workflows.image_detectors import BaselineOnImages, ImageDetector, NetworkOnImages
-from slidelab.workflows.tile_detector import choose_detector
-from slidelab.workflows.validate_detector import validate_detector
+from slidelab.workflows.learning.image_detectors import BaselineOnImages, ImageDetector, NetworkOnImages
+from slidelab.workflows.learning.validate_detector import validate_detector
+from slidelab.workflows.slides.cell_file import read_cells
+from slidelab.workflows.slides.tile_detector import choose_detector
 from slidelab.wsi import PhantomSettings, write_phantom
 
 REPOSITORY = Path(__file__).resolve().parents[1]

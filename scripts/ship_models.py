@@ -14,8 +14,8 @@ from pathlib import Path
 
 from slidelab.models.card import ModelCard
 from slidelab.models.registry import Registry
-from slidelab.workflows.detector_card import attach_metrics
-from slidelab.workflows.validate_detector import ALL_KI67, DetectorReport, validate_models
+from slidelab.workflows.learning.detector_card import attach_metrics
+from slidelab.workflows.learning.validate_detector import ALL_KI67, DetectorReport, validate_models
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 WEIGHTS = REPOSITORY / "models" / "weights"

@@ -1,11 +1,11 @@
 """One module per clinical question, the cohort runner, reports and exports."""
 
-from .cohort import run_cohort
-from .inputs import SlideInput, find_slides
 from .ki67 import Ki67
-from .run_folder import slides_to_retry
-from .tile_detector import choose_detector
-from .workflow import CohortRun, RunOptions, SlideOutcome
+from .runs.cohort import run_cohort
+from .runs.inputs import SlideInput, find_slides
+from .runs.run_folder import slides_to_retry
+from .runs.workflow import CohortRun, RunOptions, SlideOutcome
+from .slides.tile_detector import choose_detector
 
 __all__ = [
     "CohortRun",

@@ -16,12 +16,12 @@ from typing import Any
 from ..errors import SettingsError
 from ..tiling import Engine, Job
 from ..wsi import PhantomSettings, write_phantom
-from .cohort import run_cohort
-from .inputs import SlideInput, find_slides
 from .ki67 import Ki67
-from .nuclei import NucleiStage, detect_tile, find_nuclei, open_plane
-from .plan import SlidePlan, load_plan
-from .workflow import RunOptions
+from .runs.cohort import run_cohort
+from .runs.inputs import SlideInput, find_slides
+from .runs.workflow import RunOptions
+from .slides.nuclei import NucleiStage, detect_tile, find_nuclei, open_plane
+from .slides.plan import SlidePlan, load_plan
 
 __all__ = ["benchmark_engine", "benchmark_memory", "time_bare", "warm_up"]
 

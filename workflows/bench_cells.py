@@ -9,11 +9,11 @@ from typing import Any
 
 from ..tiling import Engine, Job
 from .bench import time_bare, warm_up
-from .inputs import SlideInput, find_slides
 from .ki67 import Ki67
-from .nuclei import BlockSummary, NucleiStage, detect_tile
-from .plan import SlidePlan, load_plan
-from .tile_detector import TileDetector
+from .runs.inputs import SlideInput, find_slides
+from .slides.nuclei import BlockSummary, NucleiStage, detect_tile
+from .slides.plan import SlidePlan, load_plan
+from .slides.tile_detector import TileDetector
 
 __all__ = ["benchmark_cells"]
 

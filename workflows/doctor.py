@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from .provenance import describe_software, package_version
+from .runs.provenance import describe_software, package_version
 
 __all__ = ["Check", "examine_installation"]
 
@@ -97,10 +97,10 @@ def _disk() -> str:
 
 def _end_to_end() -> str:
     from ..wsi import PhantomSettings, write_phantom
-    from .cohort import run_cohort
-    from .inputs import find_slides
     from .ki67 import Ki67
-    from .workflow import RunOptions
+    from .runs.cohort import run_cohort
+    from .runs.inputs import find_slides
+    from .runs.workflow import RunOptions
 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "phantom.tiff"

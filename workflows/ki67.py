@@ -24,20 +24,9 @@ from ..quantify import (
 )
 from ..tiling import remove_leftovers, stage_key, write_json
 from ..wsi import Slide, open_slide
-from .charts import StainHistogram, ThresholdCurve
-from .cohort_report import Failure
-from .fields_of_view import FIELD_SEED, cut_field, draw_fields
-from .inputs import SlideInput
-from .maps import FieldMap, count_fields, write_maps
-from .nuclear_rule import NuclearRule
-from .nuclei import BlockSummary, NucleiStage, detect_tile
-from .outline import Circle, outline_mask
-from .pictures import draw_overview
-from .plan import PlanSettings, SlidePlan, halo_of, load_plan, make_plan
-from .provenance import describe_software
-from .qupath import QuPathAnnotation, write_qupath
-from .report import write_report
-from .report_content import (
+from .report.charts import StainHistogram, ThresholdCurve
+from .report.cohort_report import Failure
+from .report.content import (
     CategoryScale,
     DetectorFacts,
     MethodFacts,
@@ -47,10 +36,21 @@ from .report_content import (
     ResolutionFacts,
     SlideFacts,
 )
-from .report_pdf import write_report_pdf
-from .tally import THRESHOLDS, Tally, seam_density, tally_cells
-from .tile_detector import LearnedDetector, TileDetector, choose_detector
-from .workflow import Receipt
+from .report.fields_of_view import FIELD_SEED, cut_field, draw_fields
+from .report.pdf import write_report_pdf
+from .report.pictures import draw_overview
+from .report.write import write_report
+from .runs.inputs import SlideInput
+from .runs.provenance import describe_software
+from .runs.workflow import Receipt
+from .slides.maps import FieldMap, count_fields, write_maps
+from .slides.nuclear_rule import NuclearRule
+from .slides.nuclei import BlockSummary, NucleiStage, detect_tile
+from .slides.outline import Circle, outline_mask
+from .slides.plan import PlanSettings, SlidePlan, halo_of, load_plan, make_plan
+from .slides.qupath import QuPathAnnotation, write_qupath
+from .slides.tally import THRESHOLDS, Tally, seam_density, tally_cells
+from .slides.tile_detector import LearnedDetector, TileDetector, choose_detector
 
 __all__ = ["Ki67"]
 

@@ -12,12 +12,8 @@ import pytest
 
 from slidelab.quantify import HotSpot, score_ki67
 from slidelab.stain import StainProfile
-from slidelab.workflows.cell_file import make_cell_ids, polygons_to_wkb
-from slidelab.workflows.charts import StainHistogram, ThresholdCurve
-from slidelab.workflows.maps import FieldMap
-from slidelab.workflows.outline import Circle
-from slidelab.workflows.pictures import Crop, CropCells, draw_crop_pair, draw_overview
-from slidelab.workflows.report_content import (
+from slidelab.workflows.report.charts import StainHistogram, ThresholdCurve
+from slidelab.workflows.report.content import (
     CategoryScale,
     DetectorFacts,
     FieldPicture,
@@ -28,6 +24,10 @@ from slidelab.workflows.report_content import (
     ResolutionFacts,
     SlideFacts,
 )
+from slidelab.workflows.report.pictures import Crop, CropCells, draw_crop_pair, draw_overview
+from slidelab.workflows.slides.cell_file import make_cell_ids, polygons_to_wkb
+from slidelab.workflows.slides.maps import FieldMap
+from slidelab.workflows.slides.outline import Circle
 
 MakeCells = Callable[..., pa.Table]
 MakeContent = Callable[..., ReportContent]

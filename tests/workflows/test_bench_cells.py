@@ -3,7 +3,7 @@
 import pytest
 
 from slidelab.workflows.bench_cells import benchmark_cells
-from slidelab.workflows.tile_detector import BASELINE, choose_detector
+from slidelab.workflows.slides.tile_detector import BASELINE, choose_detector
 from slidelab.wsi import PhantomSettings, write_phantom
 
 

@@ -12,7 +12,7 @@ import pytest
 import shapely
 
 from slidelab.errors import InvalidTableError
-from slidelab.workflows.cell_file import (
+from slidelab.workflows.slides.cell_file import (
     CellFileWriter,
     cell_schema,
     make_cell_ids,

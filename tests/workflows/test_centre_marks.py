@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from slidelab.models import CellTable, LabelledImage
-from slidelab.workflows.centre_marks import centre_marks
+from slidelab.workflows.learning.centre_marks import centre_marks
 
 
 def table(points):

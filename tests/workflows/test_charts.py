@@ -9,15 +9,15 @@ import pytest
 from PIL import Image
 
 from slidelab.errors import InvalidTableError
-from slidelab.workflows.charts import (
+from slidelab.workflows.report.charts import (
     StainHistogram,
     ThresholdCurve,
     draw_index_map,
     draw_stain_histogram,
     draw_threshold_curve,
 )
-from slidelab.workflows.maps import FieldMap
-from slidelab.workflows.outline import Circle
+from slidelab.workflows.slides.maps import FieldMap
+from slidelab.workflows.slides.outline import Circle
 
 
 def curve(points=40):

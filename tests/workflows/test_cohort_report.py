@@ -8,7 +8,7 @@ import re
 import pytest
 
 from slidelab.quantify import score_ki67
-from slidelab.workflows.cohort_report import Failure, SlideRow, write_cohort_report
+from slidelab.workflows.report.cohort_report import Failure, SlideRow, write_cohort_report
 
 SUMMARY = "slide,path,status,score,value,low,high,numerator,denominator,unit,category,flags,report"
 FAILURES = "slide,path,stage,reason,advice"

@@ -10,8 +10,8 @@ import pytest
 import zarr
 
 from slidelab.errors import RegionError
-from slidelab.workflows.cell_file import write_cells
-from slidelab.workflows.maps import FieldMap, count_fields, write_maps
+from slidelab.workflows.slides.cell_file import write_cells
+from slidelab.workflows.slides.maps import FieldMap, count_fields, write_maps
 
 
 def place(make_cells, cells):

@@ -7,7 +7,7 @@ import pytest
 
 from slidelab.errors import ModelNotFoundError, SettingsError
 from slidelab.models.card import ModelCard
-from slidelab.workflows.model_shelf import describe_model, list_models, pull_model
+from slidelab.workflows.learning.model_shelf import describe_model, list_models, pull_model
 
 CLOSED = {"name": "DCIS", "licence": "none stated", "source": "repository@1a2b", "use": "evaluation-only"}
 HEADER = b'{"w":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}}'

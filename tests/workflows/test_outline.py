@@ -7,7 +7,7 @@ import pytest
 import shapely
 
 from slidelab.errors import RegionError
-from slidelab.workflows.outline import Circle, outline_mask
+from slidelab.workflows.slides.outline import Circle, outline_mask
 
 
 def test_a_rectangle_keeps_its_place_in_level_0_pixels():

@@ -10,8 +10,7 @@ import shapely
 from PIL import Image
 
 from slidelab.errors import RegionError
-from slidelab.workflows.outline import Circle
-from slidelab.workflows.pictures import (
+from slidelab.workflows.report.pictures import (
     GAP_PX,
     PALETTES,
     Crop,
@@ -22,6 +21,7 @@ from slidelab.workflows.pictures import (
     draw_overview,
     nice_length,
 )
+from slidelab.workflows.slides.outline import Circle
 
 PURE = Palette(positive="#ff0000", negative="#0000ff", excluded="#00aa00")
 

@@ -13,10 +13,10 @@ import pyarrow as pa
 import pytest
 import shapely
 
-from slidelab.workflows import qupath
-from slidelab.workflows.cell_file import polygons_to_wkb, write_cells
-from slidelab.workflows.outline import Circle
-from slidelab.workflows.qupath import QuPathAnnotation, write_qupath
+from slidelab.workflows.slides import qupath
+from slidelab.workflows.slides.cell_file import polygons_to_wkb, write_cells
+from slidelab.workflows.slides.outline import Circle
+from slidelab.workflows.slides.qupath import QuPathAnnotation, write_qupath
 
 OBJECT_TYPES = {"annotation", "detection", "cell", "tile", "tmaCore", "root"}
 PROPERTIES = {"objectType", "name", "color", "classification", "isLocked", "measurements", "metadata"}

@@ -11,12 +11,12 @@ from html.parser import HTMLParser
 import pytest
 
 from slidelab.quantify import Flag, SlideResult, Status
-from slidelab.workflows.flag_advice import describe_status, explain
-from slidelab.workflows.pictures import Crop, CropCells, draw_crop_pair
-from slidelab.workflows.report import write_report
-from slidelab.workflows.report_content import SlideFacts
-from slidelab.workflows.report_record import report_record
-from slidelab.workflows.report_view import report_view
+from slidelab.workflows.report.content import SlideFacts
+from slidelab.workflows.report.flag_advice import describe_status, explain
+from slidelab.workflows.report.pictures import Crop, CropCells, draw_crop_pair
+from slidelab.workflows.report.record import report_record
+from slidelab.workflows.report.view import report_view
+from slidelab.workflows.report.write import write_report
 
 HOSTILE = '<script>alert("1")</script><img src=x onerror=alert(1)>'
 VOID = {"meta", "img", "br", "link", "input"}

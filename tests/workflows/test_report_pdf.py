@@ -8,9 +8,9 @@ import sys
 import pytest
 
 from slidelab.errors import MissingDependencyError
-from slidelab.workflows.report_pdf import write_report_pdf
-from slidelab.workflows.report_record import report_record
-from slidelab.workflows.report_view import report_view
+from slidelab.workflows.report.pdf import write_report_pdf
+from slidelab.workflows.report.record import report_record
+from slidelab.workflows.report.view import report_view
 
 
 def squeeze(text):

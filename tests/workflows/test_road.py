@@ -21,9 +21,9 @@ from hypothesis import strategies as st
 from slidelab.errors import RunFolderError, SettingsError
 from slidelab.quantify import match_points
 from slidelab.workflows import Ki67, RunOptions, SlideInput, find_slides, run_cohort
-from slidelab.workflows.nuclei import find_nuclei, open_plane
-from slidelab.workflows.plan import PlanSettings, make_plan
-from slidelab.workflows.tile_detector import BASELINE, BaselineDetector, choose_detector
+from slidelab.workflows.slides.nuclei import find_nuclei, open_plane
+from slidelab.workflows.slides.plan import PlanSettings, make_plan
+from slidelab.workflows.slides.tile_detector import BASELINE, BaselineDetector, choose_detector
 from slidelab.wsi import PhantomSettings, write_phantom
 
 SMALL_TILES = PlanSettings(core_px=512)
@@ -199,7 +199,7 @@ SCRIPT = """
 import sys
 from pathlib import Path
 from slidelab.workflows import Ki67, RunOptions, find_slides, run_cohort
-from slidelab.workflows.plan import PlanSettings
+from slidelab.workflows.slides.plan import PlanSettings
 if __name__ == "__main__":
     run_cohort(
         Ki67(plan=PlanSettings(core_px=512)), find_slides([sys.argv[1]]),

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from slidelab.errors import ModelNotFoundError, ModelRefusedError, SettingsError
-from slidelab.workflows.nuclear_rule import NuclearRule
-from slidelab.workflows.plan import PlanSettings, halo_of
-from slidelab.workflows.tile_detector import (
+from slidelab.workflows.slides.nuclear_rule import NuclearRule
+from slidelab.workflows.slides.plan import PlanSettings, halo_of
+from slidelab.workflows.slides.tile_detector import (
     BASELINE,
     BaselineDetector,
     LearnedDetector,

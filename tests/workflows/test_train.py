@@ -23,14 +23,14 @@ from slidelab.models.labelled import read_manifest, read_phantom
 from slidelab.models.loading import load_detector
 from slidelab.models.registry import Registry
 from slidelab.models.training.config import TrainingConfig
-from slidelab.workflows.detector_accuracy import compare, detect_whole
-from slidelab.workflows.detector_card import (
+from slidelab.workflows.learning.detector_accuracy import compare, detect_whole
+from slidelab.workflows.learning.detector_card import (
     TrainingImages,
     attach_metrics,
     choose_thresholds,
     publish_detector,
 )
-from slidelab.workflows.train import read_training_images, train_detector_model
+from slidelab.workflows.learning.train import read_training_images, train_detector_model
 from slidelab.wsi import PhantomSettings, write_phantom
 
 SIDE = 768

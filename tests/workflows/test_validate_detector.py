@@ -19,11 +19,15 @@ from slidelab.quantify import (
     concordance,
     mean_absolute_error,
 )
-from slidelab.workflows.case_figures import measure_figures
-from slidelab.workflows.image_counts import ImageCounts, RankedHits, count_image, draw_outlines
-from slidelab.workflows.image_detectors import BaselineOnImages, NetworkOnImages
-from slidelab.workflows.published_figures import PUBLISHED
-from slidelab.workflows.validate_detector import report_detectors, validate_detector, write_validation
+from slidelab.workflows.learning.case_figures import measure_figures
+from slidelab.workflows.learning.image_counts import ImageCounts, RankedHits, count_image, draw_outlines
+from slidelab.workflows.learning.image_detectors import BaselineOnImages, NetworkOnImages
+from slidelab.workflows.learning.published_figures import PUBLISHED
+from slidelab.workflows.learning.validate_detector import (
+    report_detectors,
+    validate_detector,
+    write_validation,
+)
 
 ANGLES = np.arange(16) * 2 * np.pi / 16
 CIRCLE = np.stack([np.cos(ANGLES), np.sin(ANGLES)], axis=1)

@@ -1,0 +1,1 @@
+"""Training detectors from labelled images and holding them against labelled images."""

@@ -1,0 +1,226 @@
+"""What goes out of a training: thresholds from tuning cases, weights, and the card that describes them."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ...models import COLLECTIONS, LabelledImage
+from ...tiling import atomic_file
+from ..runs.provenance import git_commit
+from .detector_accuracy import Comparison, best_threshold, compare, detect_whole
+
+if TYPE_CHECKING:
+    from ...models.card import ModelCard
+    from ...models.network import CellNetwork
+    from ...models.training.config import TrainingConfig
+
+__all__ = ["TrainingImages", "attach_metrics", "choose_thresholds", "compare_with", "publish_detector"]
+
+LEAST = 0.1
+"""Tuning looks at every peak above this."""
+OPEN_WEIGHTS = "Apache-2.0"
+"""Licence of weights that learned from open data and phantoms alone."""
+RESEARCH_WEIGHTS = "research-only"
+
+
+@dataclass(frozen=True)
+class TrainingImages:
+    """Labelled images by part, and where they come from."""
+
+    parts: Mapping[str, Sequence[LabelledImage]]
+    """From `split_images`."""
+    origin: str
+    """Of sets that slidelab does not know: the manifest they were named in."""
+
+    @property
+    def for_tuning(self) -> Sequence[LabelledImage]:
+        """Images that choose thresholds: those of training where too few cases are there to keep some."""
+        return self.parts["tuning"] or self.parts["training"]
+
+    def for_thresholds(self, config: TrainingConfig) -> Sequence[LabelledImage]:
+        """Images that choose thresholds, as a configuration wants; never those of validation."""
+        if config.thresholds_from == "tuning":
+            return self.for_tuning
+        return [*self.parts["tuning"], *self.parts["training"]]
+
+
+def compare_with(
+    network: CellNetwork, images: Sequence[LabelledImage], *, mpp: float, device: str
+) -> list[Comparison]:
+    """Return all peaks that a network finds beside what was marked; the network is folded by this."""
+    from ...models.session import InferenceSession, SessionSettings
+    from ...models.star_detector import StarDetector, StarSettings
+
+    stride = network.settings.stride
+    detector = StarDetector(
+        InferenceSession(network, SessionSettings(device=device)),
+        mpp=mpp,
+        settings=StarSettings(threshold=LEAST, tumour_threshold=LEAST),
+    )
+    return [compare(detect_whole(detector.detect, image, mpp=mpp, stride=stride), image) for image in images]
+
+
+def choose_thresholds(comparisons: Sequence[Comparison], heats: Sequence[str]) -> dict[str, float]:
+    """Return the thresholds of `StarSettings` with the highest F1, averaged over sets.
+
+    Parameters
+    ----------
+    comparisons : sequence of Comparison
+        From `compare_with`.
+    heats : sequence of str
+        Of the network.
+
+    Returns
+    -------
+    dict
+        ``threshold`` from images with all nuclei marked, ``tumour_threshold`` from those with the tumour's
+        alone; where one kind is absent the other decides both.
+    """
+    everything = [one for one in comparisons if not one.image.tells_tumour]
+    tumour = [one for one in comparisons if one.image.tells_tumour]
+    threshold = best_threshold(everything or tumour)[0]
+    tells = "tumour" in heats and bool(tumour)
+    return {"threshold": threshold, "tumour_threshold": best_threshold(tumour)[0] if tells else threshold}
+
+
+def publish_detector(
+    weights: Path, images: TrainingImages, *, config: TrainingConfig, folder: Path, device: str = "auto"
+) -> Path:
+    """Choose thresholds for trained weights and write ``NAME.safetensors`` with its card.
+
+    Parameters
+    ----------
+    weights : Path
+        ``best.safetensors`` of a training.
+    images : TrainingImages
+        What it was trained from.
+    config : TrainingConfig
+        How.
+    folder : Path
+        Receives both files.
+    device : str
+        Where the network runs while thresholds are chosen.
+
+    Returns
+    -------
+    Path
+        ``NAME.json``, without metrics: add them with `attach_metrics`.
+    """
+    from ...models.card import ModelCard
+    from ...models.network_reach import measure_receptive_field
+    from ...models.tensor_file import file_sha256
+
+    network = _load(weights, config)
+    settings = network.settings
+    chosen_on = images.for_thresholds(config)
+    comparisons = compare_with(network, chosen_on, mpp=config.mpp, device=device)
+    target = folder / f"{config.name}.safetensors"
+    with atomic_file(target) as temporary:
+        shutil.copyfile(weights, temporary)
+    card = ModelCard.check(
+        {
+            "name": config.name,
+            "version": "1",
+            "task": "cell-detection",
+            "mpp": config.mpp,
+            "input": {"scaling": "1 - value/255", "stride_px": settings.stride},
+            "classes": settings.classes or ("Nucleus",),
+            "stain": config.stain,
+            "licence": _licence(images),
+            "sha256": file_sha256(target),
+            "receptive_field_px": measure_receptive_field(settings),
+            "intended_use": f"Finding nuclei in {config.stain} sections, for research; not for diagnosis.",
+            "limits": _limits(images, config),
+            "architecture": json.loads(json.dumps(asdict(settings))),
+            "thresholds": choose_thresholds(comparisons, settings.heats)
+            | ({"tumour_share": config.tumour_share} if config.tumour_share else {}),
+            "training": {
+                "script": "slidelab train detector",
+                "seed": config.seed,
+                "config": config.model_dump(mode="json"),
+                "commit": git_commit(),
+                "split": "by case (patient or slide where known, else image): "
+                + ", ".join(f"{len(members)} {part}" for part, members in images.parts.items()),
+            },
+        },
+        where=config.name,
+    )
+    return card.write(folder / f"{config.name}.json")
+
+
+def attach_metrics(card_path: Path, metrics: Sequence[Mapping[str, Any]]) -> ModelCard:
+    """Put measured figures into a card, in place of those that it holds.
+
+    Parameters
+    ----------
+    card_path : Path
+        ``NAME.json``.
+    metrics : sequence of mapping
+        Fields of `CardMetric`.
+
+    Raises
+    ------
+    SettingsError
+        If a figure lacks something, such as the script that measured it; the card is then left as it is.
+    """
+    from ...models.card import ModelCard
+
+    values = ModelCard.read(card_path).model_dump() | {"metrics": [dict(metric) for metric in metrics]}
+    card = ModelCard.check(values, where=card_path.name)
+    card.write(card_path)
+    return card
+
+
+def _load(weights: Path, config: TrainingConfig) -> CellNetwork:
+    """Build the network of a configuration with trained weights."""
+    from safetensors.torch import load_file
+
+    from ...models.network import CellNetwork
+
+    network = CellNetwork(config.network_settings())
+    network.load_state_dict(load_file(weights))
+    return network.eval()
+
+
+def _licence(images: TrainingImages) -> dict[str, Any]:
+    """Return the licence block: what the terms of the images allow. Phantoms are slidelab's own."""
+    data = []
+    used = [*images.parts["training"], *images.parts["tuning"]]  # tuning chooses among weights
+    for name in dict.fromkeys(image.set_name for image in used):
+        known = COLLECTIONS.get(name)
+        data.append(
+            {
+                "name": name,
+                "licence": known.licence if known else "not stated",
+                "source": known.source if known else images.origin,
+                "use": "open" if known and known.is_open else "evaluation-only",
+            }
+        )
+    is_open = all(one["use"] == "open" for one in data)
+    return {"code": "Apache-2.0", "weights": OPEN_WEIGHTS if is_open else RESEARCH_WEIGHTS, "data": data}
+
+
+def _limits(images: TrainingImages, config: TrainingConfig) -> list[str]:
+    """Return what the images leave unknown, a sentence each."""
+    learnt, settings = images.parts["training"], config.network_settings()
+    sets = {image.set_name for image in learnt}
+    limits = [f"Learnt from {len(learnt)} images of {len(sets)} sets: other laboratories' stains may differ."]
+    if not images.parts["tuning"]:
+        limits.append("Thresholds were chosen on images that it learnt from, as there were no tuning cases.")
+    if not any(image.load_instances for image in learnt):
+        limits.append("No image had outlines: shapes and areas come from phantoms at best.")
+    labels = {str(label) for image in learnt for label in np.unique(image.labels)}
+    tumour = any(image.tells_tumour for image in learnt)
+    if "tumour" in settings.heats and not tumour:
+        limits.append("No image told tumour from other nuclei: that comes from phantoms at best.")
+    missing = [name for name in settings.classes if name not in labels]
+    if missing:
+        limits.append(f"No image had nuclei marked as {', '.join(missing)}.")
+    return limits

@@ -1,0 +1,225 @@
+"""Train a detector from labelled images: split, paint phantoms, learn, choose thresholds, write the card."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ...errors import SettingsError, SlideNotFoundError
+from ...models import LabelledImage, read_collection, split_images
+from ...models.labelled import read_manifest, read_phantom
+from ...wsi import PhantomSettings, write_phantom
+from .centre_marks import centre_marks
+from .detector_accuracy import best_threshold
+from .detector_card import TrainingImages, compare_with, publish_detector
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ...models.network import CellNetwork
+    from ...models.training.config import TrainingConfig
+    from ...models.training.loop import Report
+
+__all__ = ["find_config", "paint_phantoms", "read_training_images", "train_detector_model"]
+
+FAINT = 0.15
+"""Marks move to nuclei of which the first weights are no surer than this: an expert has seen them."""
+PHANTOM_KINDS = {"H-DAB": "ki67", "H&E": "he"}
+
+
+def train_detector_model(
+    config: TrainingConfig,
+    *,
+    data: Path,
+    folder: Path,
+    device: str = "auto",
+    overwrite: bool = False,
+    report: Report | None = None,
+) -> Path:
+    """Train a detector and write it as a model that the `Registry` can use.
+
+    A run that was interrupted goes on where it stopped; one that is done only writes the model again.
+
+    Parameters
+    ----------
+    config : TrainingConfig
+        How.
+    data : Path
+        Folder of the known collections, or a manifest (`read_manifest`). ``config.sources`` names
+        collections, or sets of the manifest; empty, all sets of the manifest are meant.
+    folder : Path
+        Receives ``NAME.safetensors`` and ``NAME.json``, and in ``training/`` checkpoint, log and phantoms.
+    device : str
+        ``auto``, ``cpu``, ``cuda``.
+    overwrite : bool
+        Forget an earlier training in this folder.
+    report : callable, optional
+        Called after each step with its number and losses.
+
+    Returns
+    -------
+    Path
+        ``NAME.json``, the model card, still without metrics.
+
+    Raises
+    ------
+    SettingsError
+        If there is nothing to learn from, or a source is not there.
+    SlideNotFoundError, InvalidTableError
+        If the labelled images cannot be read.
+    RunFolderError
+        If the folder holds a training with other settings or images.
+    """
+    from ...models.training.loop import train_detector
+
+    images = read_training_images(config, data)
+    parts, start = images.parts, None
+    if config.start_from:
+        parts, start = _go_on_from(config, images, folder=folder, device=device)
+    workspace = folder / "training" / config.name
+    if overwrite and workspace.is_dir():
+        shutil.rmtree(workspace)
+    phantoms = (
+        paint_phantoms(workspace / "phantoms", stain=config.stain, seed=config.seed) if config.paints else []
+    )
+
+    def measure(network: CellNetwork) -> float:
+        """Return the best F1 on the tuning cases."""
+        found = compare_with(network, images.for_tuning, mpp=config.mpp, device=device)
+        return best_threshold(found)[1]
+
+    weights = train_detector(
+        parts,
+        phantoms,
+        start=start,
+        config=config,
+        folder=workspace,
+        measure=measure,
+        device=device,
+        report=report,
+    )
+    return publish_detector(weights, images, config=config, folder=folder, device=device)
+
+
+def _go_on_from(
+    config: TrainingConfig, images: TrainingImages, *, folder: Path, device: str
+) -> tuple[Mapping[str, Sequence[LabelledImage]], dict[str, Tensor]]:
+    """Return the images to learn from, marks centred, and the first weights."""
+    from ...models.loading import load_detector
+    from ...models.registry import Registry
+    from ...models.star_detector import StarSettings
+    from .image_detectors import NetworkOnImages
+
+    registry = Registry(folders=[folder])
+    entry = registry.find(config.start_from)
+    weights = registry.load_tensors(entry)
+    if not config.centre_marks_um:
+        return images.parts, weights
+    detector = load_detector(entry, device=device)
+    detector.settings = StarSettings(threshold=FAINT, tumour_threshold=FAINT)
+    centred = centre_marks(
+        images.parts["training"], NetworkOnImages(detector).find, within_um=config.centre_marks_um
+    )
+    return {**images.parts, "training": centred}, weights
+
+
+def find_config(name: str) -> TrainingConfig:
+    """Read the settings of a training: a TOML file, or one of slidelab's own by name.
+
+    Raises
+    ------
+    SettingsError
+        If there is no such file and no such name, or the settings are wrong.
+    """
+    from ...models.training.config import CONFIGS, TrainingConfig
+
+    path = Path(name)
+    if path.suffix != ".toml":
+        own = sorted(each.stem for each in CONFIGS.glob("*.toml"))
+        if name not in own:
+            raise SettingsError(
+                f"no training configuration {name!r}", f"Give a .toml file or one of: {', '.join(own)}."
+            )
+        path = CONFIGS / f"{name}.toml"
+    return TrainingConfig.read(path)
+
+
+def read_training_images(config: TrainingConfig, data: Path) -> TrainingImages:
+    """Read and split the labelled images that a configuration names.
+
+    Parameters
+    ----------
+    config : TrainingConfig
+        Its ``sources`` name them.
+    data : Path
+        Folder of collections, or a manifest.
+
+    Raises
+    ------
+    SettingsError
+        If a source is not there, or none is named.
+    SlideNotFoundError
+        If there is nothing at ``data``.
+    """
+    if data.is_file():
+        images = read_manifest(data)
+        sets = list(dict.fromkeys(image.set_name for image in images))
+        missing = [name for name in config.sources if name not in sets]
+        if missing:
+            raise SettingsError(
+                f"{data.name} has no set {', '.join(missing)}", f"Its sets are {', '.join(sets)}."
+            )
+        if config.sources:
+            images = [image for image in images if image.set_name in config.sources]
+    elif data.is_dir():
+        if not config.sources:
+            raise SettingsError("the settings name no sources", "Name collections under [sources].")
+        images = [image for name in config.sources for image in read_collection(data, name)]
+    else:
+        raise SlideNotFoundError(
+            f"no labelled images at {data}", "Give the folder of the collections, or a manifest."
+        )
+    return TrainingImages(split_images(images), origin=f"manifest {data.name}")
+
+
+def paint_phantoms(
+    folder: Path, *, stain: str, seed: int, count: int = 4, side: int = 3072
+) -> list[LabelledImage]:
+    """Paint phantom slides to learn from, with both scanner looks; existing ones are taken.
+
+    Parameters
+    ----------
+    folder : Path
+        Receives them.
+    stain : str
+        ``H-DAB`` or ``H&E``.
+    seed : int
+        Of the first; the others follow.
+    count : int
+        How many.
+    side : int
+        Width and height, level-0 px.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    images = []
+    for number in range(count):
+        path = folder / f"{PHANTOM_KINDS[stain]}-{seed + number}.tiff"
+        if not path.exists():
+            random = np.random.default_rng(seed + number)
+            settings = PhantomSettings(
+                kind=PHANTOM_KINDS[stain],
+                width=side,
+                height=side,
+                truth=float(random.uniform(5, 60)) if stain == "H-DAB" else None,
+                seed=seed + number,
+                scanner="ab"[number % 2],
+                artefacts=False,
+                tissue_fraction=0.5,
+            )
+            write_phantom(path, settings, workers=2)
+        images.append(read_phantom(path))
+    return images

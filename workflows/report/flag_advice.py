@@ -1,0 +1,165 @@
+"""What each warning and status means in plain words, and what the reader should do about it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from ...quantify import Status, explain_flag
+
+__all__ = ["Note", "StatusWords", "describe_reason", "describe_status", "explain"]
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """A warning for a reader who has never seen its code."""
+
+    flag: str
+    """The code, as programs know it."""
+    words: str
+    """What it means."""
+    advice: str
+    """What to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class StatusWords:
+    """A status for a reader."""
+
+    name: str
+    """Short, for the badge."""
+    words: str
+    """One sentence."""
+    tone: str
+    """``good``, ``look`` or ``stop``: how loud the badge is."""
+
+
+_STATUS: Mapping[Status, StatusWords] = {
+    Status.OK: StatusWords("Complete", "Enough nuclei were counted and the slide passed its checks.", "good"),
+    Status.REVIEW: StatusWords(
+        "Look before use",
+        "There is a number, but something named below needs a pathologist's eye first.",
+        "look",
+    ),
+    Status.PARTIAL: StatusWords(
+        "Part of the slide is missing",
+        "Some tissue could not be read, so the number does not cover it.",
+        "look",
+    ),
+    Status.INSUFFICIENT: StatusWords(
+        "Too few nuclei", "The number rests on too few nuclei to be trusted; no category is given.", "stop"
+    ),
+    Status.NOT_ASSESSABLE: StatusWords(
+        "Not assessable", "Nothing on this slide could be assessed. This is not a result of zero.", "stop"
+    ),
+}
+
+_NOTES: Mapping[str, tuple[str, str]] = {
+    "AREA_MISSING": (
+        "Part of the tissue could not be read, so the counts do not cover it.",
+        "Look at failures.csv for the reason, copy the slide file again, and run with --retry-failed.",
+    ),
+    "BELOW_SCHEME_MINIMUM": (
+        "Fewer nuclei were counted than the cut-offs ask for, so no category is given.",
+        "Score another block or slide, or report the index without a category.",
+    ),
+    "EMPTY_FIELDS_LEFT_OUT": (
+        "Fields without tumour nuclei have no index and were left out.",
+        "Nothing to do if the empty fields are glass, fat or stroma; check them on the map of the index.",
+    ),
+    "HOT_SPOT_BIASED_UPWARD": (
+        "A hot spot is the highest of many windows, so it reads too high by nature, and its interval does "
+        "not allow for that.",
+        "Read it beside the global index and never against cut-offs made for the global index.",
+    ),
+    "HOT_SPOT_NONE_WITHIN_RADIUS": (
+        "Nuclei lie too far apart: no window of the asked count fits the largest radius.",
+        "Use the global index; on a cell-poor specimen a hot spot has no meaning.",
+    ),
+    "HOT_SPOT_TOO_FEW_CELLS": (
+        "The slide has fewer nuclei than one hot-spot window must hold.",
+        "Use the global index, or score a larger specimen.",
+    ),
+    "TUMOUR_BY_MODEL": (
+        "A network told tumour nuclei from stroma and inflammation, nucleus by nucleus; nobody outlined the "
+        "tumour.",
+        "Look at the outlined fields below: grey nuclei were taken for other cells and are not counted.",
+    ),
+    "TUMOUR_NOT_SEPARATED": (
+        "Tumour nuclei were not told from stroma and inflammation: all nuclei on the tissue are counted.",
+        "Expect a lower index than a count of tumour nuclei alone; compare with the outlined fields below, "
+        "and read the number as a tumour index only where tumour fills the tissue.",
+    ),
+    "STAIN_DEFAULT": (
+        "Too little stain was found to fit this slide's colours, so published stain vectors were used.",
+        "Check in the outlined fields that brown nuclei are outlined as positive and blue ones as negative.",
+    ),
+    "DAB_DEFAULT": (
+        "Too little brown was found to fit the DAB vector, so the published one was used.",
+        "Usual for a slide with hardly any positive nuclei; check a field or the on-slide control for brown.",
+    ),
+    "HEMATOXYLIN_DEFAULT": (
+        "The hematoxylin vector could not be fitted, so the published one was used.",
+        "Check in the outlined fields that pale blue nuclei were found.",
+    ),
+    "STAIN_NOT_H_DAB": (
+        "The colours do not look like hematoxylin and DAB.",
+        "Check that this is the right slide: an H&E or red-chromogen slide cannot be scored this way.",
+    ),
+    "NO_TISSUE": (
+        "No tissue was found on the slide.",
+        "Look at the overview; if there is tissue, it is paler than the tissue finder's threshold.",
+    ),
+    "NO_GLASS": (
+        "No empty glass was found, so the white point had to be assumed.",
+        "Usual for a cropped field; otherwise compare the stain with a slide of the same batch.",
+    ),
+    "DARK_BACKGROUND": (
+        "The background is dark, as on a fluorescence scan.",
+        "Check that this is a bright-field slide.",
+    ),
+    "SINGLE_CHANNEL": (
+        "The image has no colour.",
+        "Check that this is a stained slide and that it was exported in colour.",
+    ),
+    "FOCUS_NOT_JUDGED": (
+        "The slide is too coarse to tell blurred tissue from sharp tissue, so none was excluded for focus.",
+        "Look through the outlined fields for blur, or scan at a finer resolution.",
+    ),
+    "RESOLUTION_BY_USER": (
+        "The resolution was set by the user, not read from the file.",
+        "Make sure that it is that of the full-resolution image: areas and distances depend on it.",
+    ),
+}
+
+_OTHER_ADVICE = "Look at the outlined fields and the overview before using the number."
+
+_REASONS: Mapping[str, str] = {
+    "out_of_focus": "out of focus",
+    "pen": "pen mark",
+    "fold": "tissue fold",
+    "bubble": "air bubble",
+    "debris": "debris",
+    "outside_tissue": "outside the tissue",
+}
+
+
+def explain(flag: str) -> Note:
+    """Return the words and the advice of a warning; one that nobody has described keeps its code."""
+    known = _NOTES.get(flag.upper())
+    if known is not None:
+        return Note(flag, *known)
+    words = explain_flag(flag)
+    if words == flag:
+        words = flag.replace("_", " ").capitalize() + ("" if flag.endswith(".") else ".")
+    return Note(flag, words, _OTHER_ADVICE)
+
+
+def describe_status(status: Status | str) -> StatusWords:
+    """Return the words of a status."""
+    return _STATUS[Status(status)]
+
+
+def describe_reason(reason: str) -> str:
+    """Return a reason of exclusion in words: ``out_of_focus`` is "out of focus"."""
+    return _REASONS.get(reason, reason.replace("_", " "))

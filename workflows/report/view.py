@@ -1,0 +1,355 @@
+"""A report's record as texts, each bound to the place in the record that it shows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ...quantify import round_half_up
+from .flag_advice import describe_status
+
+__all__ = ["Figure", "ReportView", "Row", "Section", "report_view"]
+
+AREA_NAMES: Mapping[str, str] = {
+    "tissue": "Tissue found",
+    "assessed": "Tissue assessed",
+    "excluded": "Tissue excluded",
+    "missing": "Tissue that could not be read",
+}
+"""Words for the areas of a result; others keep their own name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A text on the page and the place in the record that it shows."""
+
+    text: str
+    """As displayed."""
+    path: str = ""
+    """Keys joined by dots, such as ``scores.0.value``; empty for words of the layout."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of a table."""
+
+    cells: tuple[Figure, ...]
+    """From left to right; the first names the line."""
+    is_strong: bool = False
+    """Whether it is a total."""
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A table with its heading."""
+
+    title: str
+    """Heading."""
+    rows: tuple[Row, ...]
+    """Lines."""
+    head: tuple[str, ...] = ()
+    """Names of the columns; none for a list of facts."""
+
+
+@dataclass(frozen=True)
+class ReportView:
+    """All texts of a report in the order of the page."""
+
+    record: Mapping[str, Any]
+    """What ``report.json`` holds."""
+    title: str
+    """Of the page."""
+    tone: str
+    """``good``, ``look`` or ``stop``."""
+    headline: Mapping[str, Figure]
+    """``value``, ``unit``, ``low``, ``high``, ``level``, ``positive``, ``counted``, ``category``."""
+    gauge: Mapping[str, Any] | None
+    """Where value, interval and bands lie on a bar from 0 to 100, percent of its width."""
+    counts: Section = field(default_factory=lambda: Section("", ()))
+    """Nuclei and areas."""
+    scores: Section = field(default_factory=lambda: Section("", ()))
+    """All scores."""
+    sensitivity: Section = field(default_factory=lambda: Section("", ()))
+    """The index at three thresholds."""
+    hot_spot: Sequence[Figure] = ()
+    """Caption of the hot spot."""
+    fields: Sequence[Sequence[Figure]] = ()
+    """Captions of the fields of view."""
+    facts: Sequence[Section] = ()
+    """Image, stain and provenance."""
+    settings: Section = field(default_factory=lambda: Section("", ()))
+    """Every setting."""
+
+
+def report_view(record: Mapping[str, Any]) -> ReportView:
+    """Return the texts of a report.
+
+    Parameters
+    ----------
+    record : mapping
+        From `report_record`.
+
+    Returns
+    -------
+    ReportView
+        Every number in it is read from the record and rounded half up.
+    """
+    writer = _Writer(record)
+    return ReportView(
+        record=record,
+        title=f"{record['marker']} report: {record['slide']}",
+        tone=describe_status(record["status"]).tone,
+        headline=_headline(writer),
+        gauge=_gauge(record),
+        counts=_counts(writer),
+        scores=_scores(writer),
+        sensitivity=_sensitivity(writer),
+        hot_spot=_hot_spot_caption(writer),
+        fields=[
+            _field_caption(writer, f"pictures.fields.{number}")
+            for number in range(len(record["pictures"]["fields"]))
+        ],
+        facts=(_image(writer), _stain(writer), _provenance(writer)),
+        settings=_settings(writer),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Writer:
+    """Turns places of the record into figures."""
+
+    record: Mapping[str, Any]
+
+    def get(self, path: str) -> Any:
+        """Return what stands at a place."""
+        value: Any = self.record
+        for key in path.split("."):
+            value = value[int(key)] if isinstance(value, list | tuple) else value[key]
+        return value
+
+    def text(self, path: str) -> Figure:
+        """Show a text as it is."""
+        value = self.get(path)
+        return Figure("\N{EM DASH}" if value in (None, "") else str(value), path)
+
+    def count(self, path: str) -> Figure:
+        """Show a whole number with thousands apart."""
+        return Figure(f"{self.get(path):,}", path)
+
+    def number(self, path: str, *, places: int) -> Figure:
+        """Show a number with a fixed count of decimals, or a dash."""
+        value = self.get(path)
+        return Figure("\N{EM DASH}" if value is None else f"{round_half_up(value, places=places):,}", path)
+
+    def numbers(self, path: str, *, places: int) -> list[Figure]:
+        """Show the numbers of a list."""
+        return [self.number(f"{path}.{place}", places=places) for place in range(len(self.get(path)))]
+
+
+def words(text: str) -> Figure:
+    """Words of the layout, which show no place of the record."""
+    return Figure(text)
+
+
+def _headline(writer: _Writer) -> dict[str, Figure]:
+    """Return the big number and its companions; an absent one has no text."""
+    score = writer.get("scores.0")
+    shown = {
+        "name": writer.text("scores.0.name"),
+        "unit": writer.text("scores.0.unit"),
+        "positive": writer.count("scores.0.numerator"),
+        "counted": writer.count("scores.0.denominator"),
+        "sentence": writer.text("summary.sentence"),
+    }
+    nothing = words("")
+    has_interval = score["interval"] is not None
+    shown["level"] = writer.number("summary.level_percent", places=0) if has_interval else nothing
+    shown["value"] = nothing if score["value"] is None else writer.number("scores.0.value", places=1)
+    shown["category"] = nothing if score["category"] is None else writer.text("scores.0.category")
+    for end in ("low", "high"):
+        path = f"scores.0.interval.{end}"
+        shown[end] = writer.number(path, places=1) if has_interval else nothing
+    return shown
+
+
+def _gauge(record: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return the geometry of the bar beside the headline; only a percentage has one."""
+    score, scale = record["scores"][0], record["category_scale"]
+    if score["value"] is None or score["unit"] != "%":
+        return None
+    bands, start = [], 0.0
+    # Without a category the bands must not suggest one.
+    for number, band in enumerate(scale["bands"] if scale and score["category"] is not None else []):
+        end = 100.0 if band["upto"] is None else float(band["upto"])
+        path = f"category_scale.bands.{number}"
+        place = Figure("" if band["upto"] is None else f"{band['upto']:g}", f"{path}.upto")
+        name = Figure(band["name"], f"{path}.name")
+        bands.append({"start": start, "width": end - start, "name": name, "end": place})
+        start = end
+    interval = score["interval"] or {"low": score["value"], "high": score["value"]}
+    return {"value": score["value"], "low": interval["low"], "high": interval["high"], "bands": bands}
+
+
+def _counts(writer: _Writer) -> Section:
+    """Return nuclei and areas, what was counted first and what was left out below."""
+    dash = words("")
+    rows = [
+        Row((words("Positive nuclei"), writer.count("counts.positive"), dash)),
+        Row((words("Negative nuclei"), writer.count("counts.negative"), dash)),
+        Row((words("Counted"), writer.count("counts.counted"), dash), is_strong=True),
+    ]
+    for number in range(len(writer.get("exclusions"))):
+        path = f"exclusions.{number}"
+        name = Figure(f"Excluded: {writer.get(f'{path}.words')}")
+        rows.append(Row((name, writer.count(f"{path}.nuclei"), writer.number(f"{path}.area_mm2", places=2))))
+    rows.append(Row((words("Found in all"), writer.count("counts.found"), dash), is_strong=True))
+    for name in writer.get("areas_mm2"):
+        label = AREA_NAMES.get(name, name.replace("_", " ").capitalize())
+        rows.append(Row((words(label), dash, writer.number(f"areas_mm2.{name}", places=2))))
+    return Section("Counts and exclusions", tuple(rows), ("", "Nuclei", "Area, mm²"))
+
+
+def _scores(writer: _Writer) -> Section:
+    """Return one line per score."""
+    rows = []
+    for number, score in enumerate(writer.get("scores")):
+        path = f"scores.{number}"
+        interval = [words("\N{EM DASH}")] * 2
+        if score["interval"] is not None:
+            interval = [writer.number(f"{path}.interval.{end}", places=1) for end in ("low", "high")]
+        cells = (
+            writer.text(f"{path}.name"),
+            writer.number(f"{path}.value", places=1),
+            *interval,
+            writer.text(f"{path}.interval.method") if score["interval"] else words("\N{EM DASH}"),
+            writer.count(f"{path}.numerator"),
+            writer.count(f"{path}.denominator"),
+            writer.text(f"{path}.category"),
+            writer.text(f"{path}.status"),
+        )
+        rows.append(Row(cells, is_strong=number == 0))
+    head = ("Score", "%", "Low", "High", "Interval", "Positive", "Counted", "Category", "Status")
+    return Section("Scores", tuple(rows), head)
+
+
+def _sensitivity(writer: _Writer) -> Section:
+    """Return the index at the threshold used and at the two ends of the band."""
+    if writer.get("threshold_curve") is None:
+        return Section("", ())
+    by_density = bool(writer.get("threshold_curve.decides"))
+    used = "Used" if by_density else "Usual"
+    title = "Sensitivity to the threshold" if by_density else "What DAB density alone would give"
+    rows = [
+        Row(
+            (
+                words(label),
+                writer.number(f"threshold_curve.{name}", places=2),
+                writer.number(f"threshold_curve.index_{name}", places=1),
+            ),
+            is_strong=name == "used",
+        )
+        for name, label in (("low", "Lower"), ("used", used), ("high", "Higher"))
+    ]
+    return Section(title, tuple(rows), ("Threshold", "DAB, OD", "Index, %"))
+
+
+def _hot_spot_caption(writer: _Writer) -> list[Figure]:
+    """Return the words below the hot spot's picture."""
+    caption = []
+    if writer.get("hot_spot") is not None:
+        caption += [
+            words("Hot spot at "),
+            writer.number("hot_spot.x_mm", places=2),
+            words(" mm from the left, "),
+            writer.number("hot_spot.y_mm", places=2),
+            words(" mm from the top, radius "),
+            writer.number("hot_spot.radius_um", places=0),
+            words(" µm. "),
+        ]
+    if writer.get("pictures.hot_spot") is not None:
+        caption += _field_caption(writer, "pictures.hot_spot")
+    return caption
+
+
+def _field_caption(writer: _Writer, path: str) -> list[Figure]:
+    """Return the words below a field of view."""
+    if not writer.get(f"{path}.counted"):
+        return [words("No nucleus counted in this field.")]
+    return [
+        writer.count(f"{path}.positive"),
+        words(" of "),
+        writer.count(f"{path}.counted"),
+        words(" nuclei positive ("),
+        writer.number(f"{path}.percent", places=1),
+        words(" %), field of "),
+        writer.number(f"{path}.side_um", places=0),
+        words(" µm"),
+    ]
+
+
+def _image(writer: _Writer) -> Section:
+    """Return file and resolution."""
+    rows = [
+        Row((words("File"), writer.text("image.file_name"))),
+        Row((words("Format"), writer.text("image.vendor"))),
+        Row((words("Width, px"), writer.count("image.width"))),
+        Row((words("Height, px"), writer.count("image.height"))),
+        Row((words("Resolution x, µm per px"), writer.number("resolution.x", places=4))),
+        Row((words("Resolution y, µm per px"), writer.number("resolution.y", places=4))),
+        Row((words("Resolution from"), writer.text("resolution.source"))),
+        Row((words("Working resolution, µm per px"), writer.number("resolution.working_mpp", places=4))),
+    ]
+    if writer.get("resolution.is_override"):
+        rows.append(Row((words("Set by the user"), words("yes: areas and distances rest on this value"))))
+    problems = range(len(writer.get("resolution.problems")))
+    rows += [Row((words("Note"), writer.text(f"resolution.problems.{number}"))) for number in problems]
+    rows.append(Row((words("Fingerprint"), writer.text("image.fingerprint"))))
+    return Section("Image", tuple(rows))
+
+
+def _stain(writer: _Writer) -> Section:
+    """Return white point and stain vectors."""
+    rows = (
+        Row((words("Vectors"), writer.text("stain.source"))),
+        Row((words("White point R, G, B"), *writer.numbers("stain.background", places=0))),
+        Row((words("Hematoxylin R, G, B"), *writer.numbers("stain.hematoxylin", places=3))),
+        Row((words("DAB R, G, B"), *writer.numbers("stain.chromogen", places=3))),
+    )
+    return Section("Stain", rows)
+
+
+def _provenance(writer: _Writer) -> Section:
+    """Return software, detector and the check at the seams."""
+    rows = [
+        Row((words("slidelab"), writer.text("provenance.slidelab"))),
+        Row((words("Commit"), writer.text("provenance.git"))),
+        Row((words("Detector"), writer.text("detector.name"))),
+        Row((words("Detector version"), writer.text("detector.version"))),
+    ]
+    for label, key in (("Weights' licence", "licence"), ("Weights, sha256", "sha256")):
+        if writer.get(f"detector.{key}"):
+            rows.append(Row((words(label), writer.text(f"detector.{key}"))))
+    seam = writer.number("provenance.seam_density", places=2)
+    rows.append(Row((words("Nuclei at tile borders, relative density"), seam)))
+    software = sorted(name for name in writer.get("provenance.software") if "." not in name)
+    rows += [
+        Row((words(name), writer.text(f"provenance.software.{name}")))
+        for name in software
+        if name not in ("slidelab", "git")
+    ]
+    return Section("Provenance", tuple(rows))
+
+
+def _settings(writer: _Writer) -> Section:
+    """Return every setting on a line of its own."""
+    flat = _flatten(writer.get("provenance.settings"), "provenance.settings")
+    return Section("Settings", tuple(Row((words(name), figure)) for name, figure in flat))
+
+
+def _flatten(value: Any, path: str) -> list[tuple[str, Figure]]:
+    """Return the leaves of nested settings with their dotted names."""
+    if isinstance(value, Mapping):
+        return [leaf for key in value for leaf in _flatten(value[key], f"{path}.{key}")]
+    text = ", ".join(str(part) for part in value) if isinstance(value, list | tuple) else str(value)
+    return [(path.removeprefix("provenance.settings."), Figure(text, path))]

@@ -1,0 +1,1 @@
+"""Runs a workflow over a cohort: inputs, folders, progress, failures, provenance."""

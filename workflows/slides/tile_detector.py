@@ -1,0 +1,301 @@
+"""What finds the cells of a tile: the learned network, or the classical baseline behind the same face."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...errors import SettingsError
+from ...models import CellTable, UnmixedNuclei, UnmixedNucleiSettings
+
+if TYPE_CHECKING:
+    from ...models.registry import LicencePolicy
+    from ...models.star_detector import StarDetector
+
+__all__ = [
+    "BASELINE",
+    "BaselineDetector",
+    "LearnedDetector",
+    "TileDetector",
+    "choose_detector",
+    "restore_detector",
+]
+
+Floats = NDArray[np.float32]
+
+BASELINE = "unmixed-nuclei"
+"""Name by which the baseline is asked for."""
+OBJECT_REACH_UM = 20.0
+"""A centroid lies within a radius of its peak, which a neighbour of one more radius may cover: 2 x 10 um."""
+
+
+class TileDetector(Protocol):
+    """What a workflow needs of a detector; small, and cheap to send to a worker."""
+
+    @property
+    def name(self) -> str:
+        """Name, as reports give it."""
+
+    @property
+    def version(self) -> str:
+        """Version; another one may find other cells."""
+
+    @property
+    def mpp(self) -> float:
+        """Resolution that it works at, um per px."""
+
+    @property
+    def stride(self) -> int:
+        """Tiles must begin on multiples of this many px."""
+
+    @property
+    def tumour_threshold(self) -> float | None:
+        """Least ``tumour_probability`` of a cell of tumour; None when it cannot tell tumour."""
+
+    @property
+    def tells_positive(self) -> bool:
+        """Whether it measures ``positive_probability``."""
+
+    @property
+    def probabilities(self) -> tuple[str, ...]:
+        """Which of `cell_file.PROBABILITIES` it measures."""
+
+    @property
+    def runs_on_card(self) -> bool:
+        """Whether it computes on an accelerator, which one process then holds."""
+
+    def reach_px(self, mpp: float) -> float:
+        """How far from its centroid anything can influence a cell, px."""
+
+    def fitted(
+        self, images: Sequence[NDArray[np.uint8]], densities: Sequence[Floats], *, mpp: float
+    ) -> TileDetector:
+        """Return the detector fitted to one slide, from windows of its tissue: pixels and densities."""
+
+    def detect(
+        self, image: NDArray[np.uint8], densities: Floats, *, mpp: float, seconds: dict[str, float]
+    ) -> CellTable:
+        """Find the cells of an image (H, W, 3) with densities (2, H, W); adds to the seconds by phase."""
+
+    def facts(self) -> dict[str, Any]:
+        """Everything that shapes its cells, as plain JSON values."""
+
+    def to_json(self) -> dict[str, Any]:
+        """All that `restore_detector` needs."""
+
+
+@dataclass(frozen=True)
+class BaselineDetector:
+    """The classical detector: blobs in unmixed stains, no training."""
+
+    nuclei: UnmixedNuclei = field(default_factory=UnmixedNuclei)
+    """What finds nuclei."""
+
+    name = BASELINE
+    tumour_threshold = None
+    tells_positive = False
+    probabilities = ()
+    runs_on_card = False
+
+    @property
+    def version(self) -> str:
+        """Version of the method."""
+        return self.nuclei.version
+
+    @property
+    def mpp(self) -> float:
+        """Working resolution, um per px."""
+        return self.nuclei.mpp
+
+    @property
+    def stride(self) -> int:
+        """Tiles begin on even pixels."""
+        return self.nuclei.stride
+
+    def reach_px(self, mpp: float) -> float:
+        """Reach of its filters and rays."""
+        return self.nuclei.reach_um / mpp
+
+    def fitted(
+        self, images: Sequence[NDArray[np.uint8]], densities: Sequence[Floats], *, mpp: float
+    ) -> BaselineDetector:
+        """Fit the least density to the slide's counterstain."""
+        return BaselineDetector(self.nuclei.fitted(densities, mpp=mpp))
+
+    def detect(
+        self, image: NDArray[np.uint8], densities: Floats, *, mpp: float, seconds: dict[str, float]
+    ) -> CellTable:
+        """Find nuclei in the densities; the pixels themselves are not looked at."""
+        started = time.perf_counter()
+        cells = self.nuclei.detect(densities, mpp=mpp)
+        seconds["detect"] = time.perf_counter() - started
+        return cells
+
+    def facts(self) -> dict[str, Any]:
+        """Name, version and settings."""
+        return {"name": self.name, "version": self.version, **asdict(self.nuclei.settings)}
+
+    def to_json(self) -> dict[str, Any]:
+        """Settings."""
+        return {"kind": "baseline", "settings": asdict(self.nuclei.settings)}
+
+
+@dataclass(frozen=True)
+class LearnedDetector:
+    """A trained network, by its card and weights; each worker loads it once."""
+
+    card: Path
+    """The model's card."""
+    weights: Path
+    """Its weights."""
+    name: str
+    version: str
+    sha256: str
+    """Digest of the weights: what tells two models apart wherever they lie."""
+    mpp: float
+    stride: int
+    receptive_field_px: int
+    """How far a pixel can be that changes an output, px."""
+    tumour_threshold: float | None
+    tells_positive: bool
+    licence: str = ""
+    """Licence of the weights."""
+    limits: tuple[str, ...] = ()
+    """What its card says it cannot do, a sentence each."""
+    device: str = "auto"
+    """Where it runs."""
+
+    @property
+    def probabilities(self) -> tuple[str, ...]:
+        """What its heads tell."""
+        told = {"tumour_probability": self.tumour_threshold is not None}
+        told["positive_probability"] = self.tells_positive
+        return tuple(name for name, is_told in told.items() if is_told)
+
+    @property
+    def runs_on_card(self) -> bool:
+        """Whether its device is an accelerator."""
+        from ...models.session import choose_device
+
+        return self.device != "cpu" and choose_device(self.device).type != "cpu"
+
+    def reach_px(self, mpp: float) -> float:
+        """Receptive field, and the outlines of the nucleus and of one that may cover it."""
+        return self.receptive_field_px + OBJECT_REACH_UM / mpp
+
+    def fitted(
+        self, images: Sequence[NDArray[np.uint8]], densities: Sequence[Floats], *, mpp: float
+    ) -> LearnedDetector:
+        """Fit the tumour threshold to how sure the network is on this slide."""
+        if self.tumour_threshold is None:
+            return self
+        detector = _load(self.card, self.weights, self.sha256, self.device)
+        faint = detector.faint()
+        fitted = detector.fitted([faint.detect(image) for image in images])
+        return replace(self, tumour_threshold=fitted.settings.tumour_threshold)
+
+    def detect(
+        self, image: NDArray[np.uint8], densities: Floats, *, mpp: float, seconds: dict[str, float]
+    ) -> CellTable:
+        """Find nuclei; the first call in a process loads the network."""
+        detector = _load(self.card, self.weights, self.sha256, self.device)
+        if self.tumour_threshold is not None:
+            detector = detector.at(self.tumour_threshold)
+        return detector.detect(image, densities, seconds=seconds)
+
+    def facts(self) -> dict[str, Any]:
+        """Name, version and weights."""
+        told = {"tumour_threshold": self.tumour_threshold}
+        return {"name": self.name, "version": self.version, "sha256": self.sha256, **told}
+
+    def to_json(self) -> dict[str, Any]:
+        """All fields."""
+        values = asdict(self) | {"card": str(self.card), "weights": str(self.weights)}
+        return {"kind": "learned", "settings": values}
+
+
+@lru_cache(maxsize=2)
+def _load(card: Path, weights: Path, sha256: str, device: str) -> StarDetector:
+    """Load a network once per process."""
+    # Large pages for large tensors: a quarter less time on processors. Read when torch first allocates.
+    os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
+    from ...models.loading import load_detector
+
+    return load_detector((card, weights), device=device)
+
+
+def choose_detector(
+    model: str, *, stain: str, policy: LicencePolicy = "research", device: str = "auto"
+) -> TileDetector:
+    """Find the detector that a user asks for.
+
+    Parameters
+    ----------
+    model : str
+        ``auto`` for the best that the policy allows, ``unmixed-nuclei`` for the baseline, else a model's
+        name, or the path of a card.
+    stain : str
+        ``H-DAB`` or ``H&E``.
+    policy : {"research", "permissive"}
+        Whether weights trained on data for research only may be used.
+    device : str
+        ``auto``, ``cpu``, ``cuda``.
+
+    Raises
+    ------
+    ModelNotFoundError, ModelRefusedError, DamagedWeightsError
+        From the registry.
+    SettingsError
+        If the model does something else, or was trained on another stain.
+    """
+    if model == BASELINE:
+        return BaselineDetector()
+    from ...models.registry import Registry
+
+    registry = Registry(policy=policy)
+    named = model != "auto"
+    entry = registry.find(model) if named else registry.default(task="cell-detection", stain=stain)
+    card = entry.card
+    if card.task != "cell-detection" or card.stain not in (stain, "any"):
+        raise SettingsError(
+            f"model {card.name} is for {card.task} in {card.stain}, not for cells in {stain}",
+            "See `slidelab models list` for the models of this stain.",
+        )
+    heats = card.architecture.get("heats")
+    tells_tumour = isinstance(heats, list) and "tumour" in heats
+    return LearnedDetector(
+        card=entry.weights.with_suffix(".json"),
+        weights=entry.weights,
+        name=card.name,
+        version=card.version,
+        sha256=card.sha256,
+        mpp=card.mpp,
+        stride=card.input.stride_px,
+        receptive_field_px=card.receptive_field_px,
+        tumour_threshold=card.thresholds.get("tumour_threshold") if tells_tumour else None,
+        tells_positive=tuple(card.classes) == ("Negative", "Positive"),
+        licence=card.licence.weights,
+        limits=tuple(card.limits),
+        device=device,
+    )
+
+
+def restore_detector(value: dict[str, Any]) -> TileDetector:
+    """Make the detector of a plan again from `TileDetector.to_json`."""
+    settings = dict(value["settings"])
+    if value["kind"] == "learned":
+        return LearnedDetector(
+            **settings
+            | {"card": Path(settings["card"]), "weights": Path(settings["weights"])}
+            | {"limits": tuple(settings["limits"])}
+        )
+    settings["scales_um"] = tuple(settings["scales_um"])
+    return BaselineDetector(UnmixedNuclei(UnmixedNucleiSettings(**settings)))

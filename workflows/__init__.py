@@ -1,6 +1,6 @@
 """One module per clinical question, the cohort runner, reports and exports."""
 
-from .ki67 import Ki67
+from .ihc.ki67 import Ki67
 from .runs.cohort import run_cohort
 from .runs.inputs import SlideInput, find_slides
 from .runs.run_folder import slides_to_retry

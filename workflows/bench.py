@@ -16,7 +16,7 @@ from typing import Any
 from ..errors import SettingsError
 from ..tiling import Engine, Job
 from ..wsi import PhantomSettings, write_phantom
-from .ki67 import Ki67
+from .ihc.ki67 import Ki67
 from .runs.cohort import run_cohort
 from .runs.inputs import SlideInput, find_slides
 from .runs.workflow import RunOptions

@@ -9,7 +9,7 @@ from typing import Any
 
 from ..tiling import Engine, Job
 from .bench import time_bare, warm_up
-from .ki67 import Ki67
+from .ihc.ki67 import Ki67
 from .runs.inputs import SlideInput, find_slides
 from .slides.nuclei import BlockSummary, NucleiStage, detect_tile
 from .slides.plan import SlidePlan, load_plan

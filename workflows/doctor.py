@@ -97,7 +97,7 @@ def _disk() -> str:
 
 def _end_to_end() -> str:
     from ..wsi import PhantomSettings, write_phantom
-    from .ki67 import Ki67
+    from .ihc.ki67 import Ki67
     from .runs.cohort import run_cohort
     from .runs.inputs import find_slides
     from .runs.workflow import RunOptions

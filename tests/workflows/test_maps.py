@@ -12,6 +12,9 @@ import zarr
 from slidelab.errors import RegionError
 from slidelab.workflows.slides.cell_file import write_cells
 from slidelab.workflows.slides.maps import FieldMap, count_fields, write_maps
+from slidelab.workflows.slides.nuclear_rule import NuclearRule
+
+CLASSES = NuclearRule.classes
 
 
 def place(make_cells, cells):
@@ -47,7 +50,7 @@ def test_nuclei_are_counted_in_the_field_that_holds_their_centroid(tmp_path, mak
         (-3.0, 100.0, "Positive", ""),  # an outline may put a centroid just outside
     ]
     write_cells(tmp_path / "cells.parquet", [place(make_cells, cells)])
-    counts = count_fields(tmp_path / "cells.parquet", width=2500, height=1800, mpp=0.5)
+    counts = count_fields(tmp_path / "cells.parquet", classes=CLASSES, width=2500, height=1800, mpp=0.5)
     assert counts.counted.tolist() == [[3, 1, 0], [0, 0, 1]]
     assert counts.positive.tolist() == [[2, 1, 0], [0, 0, 0]]
     assert counts.side_um == 500
@@ -56,7 +59,7 @@ def test_nuclei_are_counted_in_the_field_that_holds_their_centroid(tmp_path, mak
 def test_all_counted_nuclei_are_in_some_field(tmp_path, make_cells):
     cells = make_cells(2000)
     write_cells(tmp_path / "cells.parquet", [cells])
-    counts = count_fields(tmp_path / "cells.parquet", width=20_000, height=20_000, mpp=0.25)
+    counts = count_fields(tmp_path / "cells.parquet", classes=CLASSES, width=20_000, height=20_000, mpp=0.25)
     assert counts.counted.sum() == cells["excluded"].to_pylist().count("")
 
 
@@ -71,7 +74,7 @@ def test_the_index_is_a_percentage_and_empty_fields_have_none(fields):
 
 def test_senseless_fields_are_refused(tmp_path):
     with pytest.raises(RegionError, match="fields of"):
-        count_fields(tmp_path / "cells.parquet", width=10, height=10, mpp=0.0)
+        count_fields(tmp_path / "cells.parquet", classes=CLASSES, width=10, height=10, mpp=0.0)
 
 
 def test_maps_are_ome_zarr_0_4(tmp_path, fields, tissue, quality):

@@ -15,8 +15,11 @@ import shapely
 
 from slidelab.workflows.slides import qupath
 from slidelab.workflows.slides.cell_file import polygons_to_wkb, write_cells
+from slidelab.workflows.slides.nuclear_rule import NuclearRule
 from slidelab.workflows.slides.outline import Circle
 from slidelab.workflows.slides.qupath import QuPathAnnotation, write_qupath
+
+CLASSES = NuclearRule.classes
 
 OBJECT_TYPES = {"annotation", "detection", "cell", "tile", "tmaCore", "root"}
 PROPERTIES = {"objectType", "name", "color", "classification", "isLocked", "measurements", "metadata"}
@@ -79,7 +82,9 @@ def export(tmp_path):
 
     def run(cells, **options):
         write_cells(tmp_path / "cells.parquet", [cells])
-        count = write_qupath(tmp_path / "cells.parquet", tmp_path / "cells.geojson.gz", **options)
+        count = write_qupath(
+            tmp_path / "cells.parquet", tmp_path / "cells.geojson.gz", classes=CLASSES, **options
+        )
         assert count == cells.num_rows
         return read_strictly(tmp_path / "cells.geojson.gz")
 
@@ -249,7 +254,7 @@ def test_equal_cells_give_equal_bytes_without_time_or_name(tmp_path, make_cells)
     files = []
     for name in ("a", "b"):
         write_cells(tmp_path / f"{name}.parquet", [cells])
-        write_qupath(tmp_path / f"{name}.parquet", tmp_path / f"{name}.geojson.gz")
+        write_qupath(tmp_path / f"{name}.parquet", tmp_path / f"{name}.geojson.gz", classes=CLASSES)
         files.append((tmp_path / f"{name}.geojson.gz").read_bytes())
     assert files[0] == files[1]
     assert files[0][3] & 0b1000 == 0, "gzip's flag of a stored name"

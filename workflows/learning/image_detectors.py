@@ -12,7 +12,7 @@ from ...models import COLLECTIONS, CellTable, LabelledImage, UnmixedNuclei
 from ...stain import StainProfile, fit_h_dab, unmix
 from ...tiling import assess_quality, find_tissue
 from ...wsi import open_slide
-from ..ki67 import POSITIVE_OD
+from ..ihc.ki67 import POSITIVE_OD
 from ..slides.plan import PlanSettings, sample_tissue
 from .detector_accuracy import detect_whole, read_whole
 

@@ -78,9 +78,14 @@ class StainHistogram:
             )
 
 
-def draw_threshold_curve(curve: ThresholdCurve) -> bytes:
+def draw_threshold_curve(
+    curve: ThresholdCurve,
+    *,
+    density: str = "DAB, mean OD of nucleus",
+    index: str = "Positive nuclei, %",
+) -> bytes:
     """Draw the index over the positivity threshold as a PNG file, with the threshold used and the band."""
-    figure, axes = _chart("DAB threshold, mean OD of nucleus", "Positive nuclei, %")
+    figure, axes = _chart(f"Threshold: {density}", index)
     axes.axvspan(curve.low, curve.high, color="#e8edf2", linewidth=0)
     axes.plot(curve.thresholds, curve.index, color=INK, linewidth=1.6)
     value = curve.at(curve.used)
@@ -108,11 +113,17 @@ def draw_threshold_curve(curve: ThresholdCurve) -> bytes:
     return png(figure)
 
 
-def draw_stain_histogram(histogram: StainHistogram, *, threshold: float) -> bytes:
+def draw_stain_histogram(
+    histogram: StainHistogram,
+    *,
+    threshold: float,
+    density: str = "DAB, mean OD of nucleus",
+    noun: str = "nuclei",
+) -> bytes:
     """Draw the nuclei's DAB densities as a PNG file, negative and positive side of the threshold coloured."""
     from matplotlib.ticker import FixedLocator, StrMethodFormatter
 
-    figure, axes = _chart("DAB, mean OD of nucleus", "Nuclei (square-root scale)")
+    figure, axes = _chart(density, f"{noun.capitalize()} (square-root scale)")
     middles = (histogram.edges[:-1] + histogram.edges[1:]) / 2
     palette = PALETTES["standard"]
     colors = np.where(middles >= threshold, palette.positive, palette.negative)
@@ -137,7 +148,11 @@ def draw_stain_histogram(histogram: StainHistogram, *, threshold: float) -> byte
 
 
 def draw_index_map(
-    fields: FieldMap, *, tissue: TissueMask | None = None, hot_spot: Circle | None = None
+    fields: FieldMap,
+    *,
+    tissue: TissueMask | None = None,
+    hot_spot: Circle | None = None,
+    index: str = "Positive nuclei, %",
 ) -> bytes:
     """Draw the index of each field over the tissue's silhouette.
 
@@ -149,6 +164,8 @@ def draw_index_map(
         Drawn as a pale silhouette.
     hot_spot : Circle, optional
         Drawn as a ring, level-0 px.
+    index : str
+        Words beside the colour bar.
 
     Returns
     -------
@@ -181,7 +198,7 @@ def draw_index_map(
     axes.set(xlim=(0, wide), ylim=(high, 0), aspect="equal")
     _plain_axes(axes, "mm", "mm")
     bar = figure.colorbar(picture, ax=axes, shrink=0.8, pad=0.02)
-    bar.set_label("Positive nuclei, %", family=FONT, fontsize=8, color=INK)
+    bar.set_label(index, family=FONT, fontsize=8, color=INK)
     bar.outline.set_visible(False)
     bar.ax.tick_params(labelsize=7.5, labelfontfamily=FONT, colors=INK, length=2)
     return png(figure)

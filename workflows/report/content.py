@@ -17,8 +17,10 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CategoryScale",
+    "ClassCount",
     "DetectorFacts",
     "FieldPicture",
+    "MarkerWords",
     "MethodFacts",
     "Provenance",
     "ReportContent",
@@ -79,6 +81,32 @@ class DetectorFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class MarkerWords:
+    """What the report of a marker calls things."""
+
+    noun: str = "nuclei"
+    """What is counted."""
+    positive: str = "positive"
+    """What the numerator of the headline is, as in "12 positive of 80 nuclei"."""
+    density: str = "DAB, mean OD of nucleus"
+    """What the threshold is held against: axis of the charts."""
+    index: str = "Positive nuclei, %"
+    """What the curve and the map show: axis of the charts."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClassCount:
+    """Counted cells of one class."""
+
+    name: str
+    """Of the class."""
+    color: str
+    """Of its outlines in the pictures, #rrggbb."""
+    count: int
+    """Cells."""
+
+
+@dataclass(frozen=True, slots=True)
 class MethodFacts:
     """What the methods paragraph needs beyond the rest of the content."""
 
@@ -98,6 +126,12 @@ class MethodFacts:
     """Known limits of the method, a sentence each."""
     tumour_threshold: float | None = None
     """Probability of tumour from which a nucleus counts, fitted to the slide; None: all count."""
+    judged: str = ""
+    """How cells were judged, as a sentence without its full stop; empty: by the two fields above."""
+    scored: str = ""
+    """What the headline is, as the end of "The ... "; empty: the percentage of positive counted nuclei."""
+    region: str = ""
+    """Whose outline of the tumour counts, as a sentence; empty where there is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,3 +220,9 @@ class ReportContent:
     tissue: TissueMask | None = None
     """Silhouette of that map."""
     pictures: ReportPictures = field(default_factory=ReportPictures)
+    words: MarkerWords = field(default_factory=MarkerWords)
+    """What things are called."""
+    classes: tuple[ClassCount, ...] = ()
+    """Counted cells by class."""
+    advice: tuple[str, ...] = ()
+    """What the rule of the marker asks to do next, a sentence each; stands right below the headline."""

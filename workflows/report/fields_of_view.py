@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ...tiling import ResultStore
 from ...wsi import Slide
-from ..slides.nuclear_rule import POSITIVE, NuclearRule
+from ..slides.cell_file import read_square
+from ..slides.cell_rule import CellClass, Role
 from ..slides.outline import Circle
-from ..slides.plan import SlidePlan
-from ..slides.tally import exclusions, read_window
 from .content import FieldPicture
 from .pictures import Crop, CropCells, draw_crop_pair
 
@@ -58,28 +58,25 @@ def draw_fields(x_um: NDArray[np.float64], y_um: NDArray[np.float64]) -> list[tu
 
 def cut_field(
     slide: Slide,
-    plan: SlidePlan,
-    store: ResultStore,
+    cells: Path,
     centre: tuple[float, float],
     *,
-    rule: NuclearRule,
+    classes: Sequence[CellClass],
     side_um: float = FIELD_SIDE_UM,
     ring: Circle | None = None,
 ) -> FieldPicture:
-    """Cut a square field out of the slide, bare and with its nuclei outlined.
+    """Cut a square field out of the slide, bare and with its cells outlined.
 
     Parameters
     ----------
     slide : Slide
         The open slide.
-    plan : SlidePlan
-        Its plan.
-    store : ResultStore
-        Its landed tiles.
+    cells : Path
+        Its judged cells, ``cells.parquet``.
     centre : (x, y)
         Level-0 px.
-    rule : NuclearRule
-        Which nuclei count, and which are positive.
+    classes : sequence of CellClass
+        What the cells may be.
     side_um : float
         Side of the field, um.
     ring : Circle, optional
@@ -90,17 +87,19 @@ def cut_field(
     left, top = (round(value / plane.downsample - side / 2) for value in centre)
     scale = plane.downsample
     window = Window(left * scale, top * scale, side * scale)
-    cells, inside = _cells_in(window, plan, store, rule=rule)
-    shown = zip(cells.labels, cells.excluded, inside, strict=True)
-    counted = [label for label, reason, is_inside in shown if is_inside and not reason]
+    shown, inside = _cells_in(window, cells, classes=classes, margin=RIM_UM / slide.mpp)
+    roles = {each.name: each.role for each in classes}
+    members = zip(shown.labels, shown.excluded, inside, strict=True)
+    counted = [roles[label] for label, reason, is_inside in members if is_inside and not reason]
+    positive, negative = counted.count(Role.POSITIVE), counted.count(Role.NEGATIVE)
     crop = Crop(plane.read(left, top, side, side), window.x, window.y, scale, plane.mpp)
     return FieldPicture(
-        data=draw_crop_pair(crop, cells, ring=ring),
-        x_mm=centre[0] * plan.level0_mpp / 1000,
-        y_mm=centre[1] * plan.level0_mpp / 1000,
+        data=draw_crop_pair(crop, shown, ring=ring),
+        x_mm=centre[0] * slide.mpp / 1000,
+        y_mm=centre[1] * slide.mpp / 1000,
         side_um=side * plane.mpp,
-        positive=counted.count(POSITIVE),
-        counted=len(counted),
+        positive=positive,
+        counted=positive + negative,
     )
 
 
@@ -122,23 +121,14 @@ class Window:
 
 
 def _cells_in(
-    window: Window, plan: SlidePlan, store: ResultStore, *, rule: NuclearRule
+    window: Window, cells: Path, *, classes: Sequence[CellClass], margin: float
 ) -> tuple[CropCells, list[bool]]:
-    """Return the nuclei to be seen in a window, and which of them have their centre inside."""
+    """Return the cells to be seen in a window, and which of them have their centre inside."""
     import shapely
 
-    margin = RIM_UM / plan.level0_mpp
-    outlines = [np.empty(0, object)]
-    labels: list[str] = []
-    excluded: list[str] = []
-    inside: list[bool] = []
-    reach = {"x": window.x - margin, "y": window.y - margin}
-    for table in read_window(store, plan, **reach, side=window.side + 2 * margin):
-        x, y = table["x"].to_numpy(), table["y"].to_numpy()
-        rows = np.flatnonzero(window.holds(x, y, margin=margin))
-        outlines.append(shapely.from_wkb(table["geometry"].take(rows).to_numpy(zero_copy_only=False)))
-        seen = table.take(rows)
-        labels.extend(rule.labels(seen).tolist())
-        excluded.extend(exclusions(seen, plan.quality, rule=rule).tolist())
-        inside.extend(window.holds(x[rows], y[rows]).tolist())
-    return CropCells(np.concatenate(outlines), labels, excluded), inside
+    box = (window.x - margin, window.y - margin, window.side + 2 * margin)
+    table = read_square(cells, *box, columns=("x", "y", "label", "excluded", "geometry"))
+    outlines = shapely.from_wkb(table["geometry"].to_numpy())
+    inside = window.holds(table["x"].to_numpy(), table["y"].to_numpy())
+    labels, excluded = (table[name].to_pylist() for name in ("label", "excluded"))
+    return CropCells(outlines, labels, excluded, classes), inside.tolist()

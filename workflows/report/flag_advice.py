@@ -80,6 +80,10 @@ _NOTES: Mapping[str, tuple[str, str]] = {
         "The slide has fewer nuclei than one hot-spot window must hold.",
         "Use the global index, or score a larger specimen.",
     ),
+    "TUMOUR_BY_ANNOTATION": (
+        "A person outlined the tumour; what lies outside that outline was not counted.",
+        "Look at the overview: the outline must hold the invasive tumour, no in-situ parts, no normal gland.",
+    ),
     "TUMOUR_BY_MODEL": (
         "A network told tumour nuclei from stroma and inflammation, nucleus by nucleus; nobody outlined the "
         "tumour.",

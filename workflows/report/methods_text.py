@@ -19,6 +19,7 @@ def write_methods(content: ReportContent) -> str:
         _stain(content),
         _nuclei(content),
         _score(content),
+        *([content.methods.region] if content.methods.region else []),
         *([text] if (text := _hot_spot(content)) else []),
         *([text] if (text := _sensitivity(content)) else []),
         *content.methods.limits,
@@ -48,9 +49,9 @@ def _tissue(content: ReportContent) -> str:
     reasons = [describe_reason(reason) for reason, count in sorted(content.result.excluded.items()) if count]
     text = f"Tissue{extent} was found with {content.methods.tissue_method}"
     if not reasons:
-        return text + "; no nuclei were excluded."
+        return text + f"; no {content.words.noun} were excluded."
     total = sum(content.result.excluded.values())
-    return text + f"; {total:,} nuclei in places marked as {_listed(reasons)} were excluded."
+    return text + f"; {total:,} {content.words.noun} in places marked as {_listed(reasons)} were excluded."
 
 
 def _stain(content: ReportContent) -> str:
@@ -73,6 +74,11 @@ def _nuclei(content: ReportContent) -> str:
     """Detector and positivity."""
     detector, methods = content.detector, content.methods
     weights = f", weights {detector.sha256[:12]}" if detector.sha256 else ""
+    if methods.judged:
+        return (
+            f"Nuclei were found at {content.resolution.working_mpp:.3g} µm per pixel with the detector "
+            f"{detector.name} (version {detector.version}{weights}){_counted(content)}; {methods.judged}."
+        )
     if methods.positive_od is None:
         positive = "the network called it positive with a probability of at least 0.5"
     else:
@@ -80,23 +86,28 @@ def _nuclei(content: ReportContent) -> str:
             f"the mean DAB density inside its outline was at least {methods.positive_od:g} "
             f"({methods.positive_od_source})"
         )
-    counted = ""
-    if methods.tumour_threshold is not None:
-        counted = (
-            f" and counted when the network gave tumour a probability of at least "
-            f"{methods.tumour_threshold:.2g}, a threshold fitted to this slide"
-        )
     return (
         f"Nuclei were found at {content.resolution.working_mpp:.3g} µm per pixel with the detector "
-        f"{detector.name} (version {detector.version}{weights}){counted}; a nucleus was positive when "
-        f"{positive}."
+        f"{detector.name} (version {detector.version}{weights}){_counted(content)}; a nucleus was positive "
+        f"when {positive}."
+    )
+
+
+def _counted(content: ReportContent) -> str:
+    """Which nuclei count, as far as the network says."""
+    if content.methods.tumour_threshold is None:
+        return ""
+    return (
+        f" and counted when the network gave tumour a probability of at least "
+        f"{content.methods.tumour_threshold:.2g}, a threshold fitted to this slide"
     )
 
 
 def _score(content: ReportContent) -> str:
     """What the number is."""
     headline = content.result.headline
-    text = f"The {headline.name} is the percentage of positive among all counted nuclei of the slide"
+    scored = content.methods.scored or "is the percentage of positive among all counted nuclei of the slide"
+    text = f"The {headline.name} {scored}"
     if headline.interval is not None:
         level = round_half_up(100 * headline.interval.level)
         text += f", with its {level} % {headline.interval.method} confidence interval"

@@ -14,11 +14,15 @@ from ...errors import MissingDependencyError
 from ...tiling import atomic_file
 from .content import FieldPicture, ReportContent
 from .flag_advice import describe_status
+from .pictures import PALETTES
 from .record import report_record
 from .view import Figure, ReportView, Section, report_view
 from .write import TEMPLATES, as_photograph, picture_kind, report_charts
 
 __all__ = ["write_report_pdf"]
+
+NOT_COUNTED = PALETTES["standard"].excluded
+"""Colour of outlines of cells that no score counts."""
 
 
 def write_report_pdf(folder: str | os.PathLike[str], content: ReportContent) -> None:
@@ -97,7 +101,7 @@ def _texts(view: ReportView) -> dict[str, Any]:
     rules = [f"{score['name']}: {score['rule']}" for score in record["scores"]]
     if scale:
         rules.append(f"Categories: {scale['title']} ({scale['source']}). {scale['note']}")
-    fields = record["fields"]
+    fields, noun = record["fields"], record["words"]["noun"]
     side = f"{fields['side_um']:.0f}" if fields else ""
     return {
         "title": view.title,
@@ -111,12 +115,16 @@ def _texts(view: ReportView) -> dict[str, Any]:
         },
         "headline": {name: figure.text for name, figure in view.headline.items()},
         "gauge": _gauge(view.gauge),
+        "advice": record["advice"],
         "notes": record["notes"],
+        "noun": noun,
+        "key": [[each["color"], each["name"]] for each in record["classes"]] + [[NOT_COUNTED, "not counted"]],
+        "classes": _section(view.classes),
         "scores": _section(view.scores),
         "rules": rules,
         "counts": _section(view.counts),
         "sensitivity": _section(view.sensitivity),
-        "map_words": f"Index in fields of {side} µm; fields with too few nuclei stay empty.",
+        "map_words": f"Index in fields of {side} µm; fields with too few {noun} stay empty.",
         "methods": record["methods"],
         "facts": [_section(section) for section in view.facts],
         "settings": _section(view.settings),

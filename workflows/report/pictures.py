@@ -11,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import RegionError
+from ..slides.cell_rule import CellClass, Role
+from ..slides.nuclear_rule import NEGATIVE, POSITIVE
 from ..slides.outline import Circle, outline_mask
 
 if TYPE_CHECKING:
@@ -62,12 +64,20 @@ class Palette:
     excluded: str
     """Nuclei left out."""
 
+    def of(self, cell_class: CellClass) -> str:
+        """Return the colour of a class: its own, unless the palette has one for it."""
+        told = {POSITIVE.name: self.positive, NEGATIVE.name: self.negative}
+        return told.get(cell_class.name, "#{:02x}{:02x}{:02x}".format(*cell_class.color))
+
 
 PALETTES: Mapping[str, Palette] = {
     "standard": Palette(positive="#ff1f3d", negative="#1747ff", excluded="#5c6670"),
     "colour-blind": Palette(positive="#d55e00", negative="#0072b2", excluded="#5c6670"),
 }
 """Red and blue as pathologists know them, and vermillion and blue of Okabe and Ito (2008)."""
+
+DRAWING_ORDER = (Role.NEGATIVE, Role.BESIDE, Role.POSITIVE)
+"""Positive cells are drawn last, so that no other hides them."""
 
 HOT_SPOT_COLOR = "#ffd400"
 """Ring of the hot spot."""
@@ -101,6 +111,8 @@ class CropCells:
     """N classes."""
     excluded: Sequence[str]
     """N reasons, empty for a counted nucleus."""
+    classes: Sequence[CellClass] = (POSITIVE, NEGATIVE)
+    """What the labels stand for."""
 
 
 def draw_crop(crop: Crop, cells: CropCells | None = None, *, palette: Palette | None = None) -> bytes:
@@ -273,10 +285,11 @@ def _draw_cells(axes: Axes, crop: Crop, cells: CropCells, palette: Palette) -> N
     """Lay the outlines over a field of view, excluded ones first so that counted ones stay visible."""
     from matplotlib.collections import PolyCollection
 
-    colors = {"Positive": palette.positive, "Negative": palette.negative}
     um_per_px = crop.mpp * crop.image.shape[1] / axes.get_window_extent().width
     width_px = float(np.clip(LINE_UM / um_per_px, *LINE_PX))
-    for wanted in ("", "Negative", "Positive"):
+    colors = {each.name: palette.of(each) for each in cells.classes if each.role is not Role.OUT}
+    order = [each.name for role in DRAWING_ORDER for each in cells.classes if each.role is role]
+    for wanted in ("", *order):
         corners = [
             (np.asarray(outline.exterior.coords) - (crop.x, crop.y)) / crop.downsample
             for outline, label, reason in zip(cells.outlines, cells.labels, cells.excluded, strict=True)

@@ -49,7 +49,10 @@ def report_record(content: ReportContent) -> dict[str, Any]:
             "level_percent": round(level, 6),
         },
         "notes": [asdict(explain(flag)) for flag in result.flags],
+        "words": asdict(content.words),
+        "advice": list(content.advice),
         "counts": _counts(content),
+        "classes": [asdict(each) for each in content.classes],
         "exclusions": _exclusions(content),
         "category_scale": _scale(content),
         "hot_spot": _hot_spot(content),
@@ -71,12 +74,12 @@ def report_record(content: ReportContent) -> dict[str, Any]:
 def describe_score(score: Score, content: ReportContent) -> str:
     """Return a score as one sentence: number, interval, counts and category, or why there is none."""
     if score.value is None:
-        return f"{score.name}: not assessable. No nucleus could be counted; this is not a result of zero."
-    text = f"{round_half_up(score.value, places=1)} {score.unit}"
+        return f"{score.name}: not assessable. Too little could be counted; this is not a result of zero."
+    text = f"{round_half_up(score.value, places=1)} {score.unit}".rstrip()
     if score.interval is not None:
         low, high = (round_half_up(end, places=1) for end in (score.interval.low, score.interval.high))
         text += f" ({round_half_up(100 * score.interval.level)} % CI {low}\N{EN DASH}{high})"
-    text += f", {score.numerator:,} positive of {score.denominator:,} nuclei"
+    text += f", {score.numerator:,} {content.words.positive} of {score.denominator:,} {content.words.noun}"
     if score.category is not None:
         text += f"; {score.category}" + (
             f" by the cut-offs of {content.scale.title}" if content.scale else ""

@@ -68,6 +68,8 @@ class ReportView:
     """Where value, interval and bands lie on a bar from 0 to 100, percent of its width."""
     counts: Section = field(default_factory=lambda: Section("", ()))
     """Nuclei and areas."""
+    classes: Section = field(default_factory=lambda: Section("", ()))
+    """Counted cells by class, where there are more than two."""
     scores: Section = field(default_factory=lambda: Section("", ()))
     """All scores."""
     sensitivity: Section = field(default_factory=lambda: Section("", ()))
@@ -103,6 +105,7 @@ def report_view(record: Mapping[str, Any]) -> ReportView:
         headline=_headline(writer),
         gauge=_gauge(record),
         counts=_counts(writer),
+        classes=_classes(writer),
         scores=_scores(writer),
         sensitivity=_sensitivity(writer),
         hot_spot=_hot_spot_caption(writer),
@@ -194,9 +197,18 @@ def _gauge(record: Mapping[str, Any]) -> dict[str, Any] | None:
 def _counts(writer: _Writer) -> Section:
     """Return nuclei and areas, what was counted first and what was left out below."""
     dash = words("")
+    noun = writer.get("words.noun")
+    positive = writer.get("words.positive")
+    is_plain = positive == "positive"
     rows = [
-        Row((words("Positive nuclei"), writer.count("counts.positive"), dash)),
-        Row((words("Negative nuclei"), writer.count("counts.negative"), dash)),
+        Row(
+            (
+                words(f"Positive {noun}" if is_plain else positive[:1].upper() + positive[1:]),
+                writer.count("counts.positive"),
+                dash,
+            )
+        ),
+        Row((words(f"Negative {noun}" if is_plain else "Others"), writer.count("counts.negative"), dash)),
         Row((words("Counted"), writer.count("counts.counted"), dash), is_strong=True),
     ]
     for number in range(len(writer.get("exclusions"))):
@@ -207,7 +219,20 @@ def _counts(writer: _Writer) -> Section:
     for name in writer.get("areas_mm2"):
         label = AREA_NAMES.get(name, name.replace("_", " ").capitalize())
         rows.append(Row((words(label), dash, writer.number(f"areas_mm2.{name}", places=2))))
-    return Section("Counts and exclusions", tuple(rows), ("", "Nuclei", "Area, mm²"))
+    return Section("Counts and exclusions", tuple(rows), ("", noun.capitalize(), "Area, mm²"))
+
+
+def _classes(writer: _Writer) -> Section:
+    """Return the counted cells by class; two classes are told by the counts already."""
+    classes = writer.get("classes")
+    if len(classes) < 3:
+        return Section("", ())
+    rows = [
+        Row((writer.text(f"classes.{number}.name"), writer.count(f"classes.{number}.count")))
+        for number in range(len(classes))
+    ]
+    noun = writer.get("words.noun").capitalize()
+    return Section(f"{noun} by class", tuple(rows), ("Class", noun))
 
 
 def _scores(writer: _Writer) -> Section:
@@ -221,6 +246,7 @@ def _scores(writer: _Writer) -> Section:
         cells = (
             writer.text(f"{path}.name"),
             writer.number(f"{path}.value", places=1),
+            writer.text(f"{path}.unit"),
             *interval,
             writer.text(f"{path}.interval.method") if score["interval"] else words("\N{EM DASH}"),
             writer.count(f"{path}.numerator"),
@@ -229,7 +255,7 @@ def _scores(writer: _Writer) -> Section:
             writer.text(f"{path}.status"),
         )
         rows.append(Row(cells, is_strong=number == 0))
-    head = ("Score", "%", "Low", "High", "Interval", "Positive", "Counted", "Category", "Status")
+    head = ("Score", "Value", "Unit", "Low", "High", "Interval", "Positive", "Of", "Category", "Status")
     return Section("Scores", tuple(rows), head)
 
 
@@ -275,12 +301,12 @@ def _hot_spot_caption(writer: _Writer) -> list[Figure]:
 def _field_caption(writer: _Writer, path: str) -> list[Figure]:
     """Return the words below a field of view."""
     if not writer.get(f"{path}.counted"):
-        return [words("No nucleus counted in this field.")]
+        return [words(f"No {writer.get('words.noun')} counted in this field.")]
     return [
         writer.count(f"{path}.positive"),
         words(" of "),
         writer.count(f"{path}.counted"),
-        words(" nuclei positive ("),
+        words(f" {writer.get('words.noun')} {writer.get('words.positive')} ("),
         writer.number(f"{path}.percent", places=1),
         words(" %), field of "),
         writer.number(f"{path}.side_um", places=0),
@@ -331,7 +357,7 @@ def _provenance(writer: _Writer) -> Section:
         if writer.get(f"detector.{key}"):
             rows.append(Row((words(label), writer.text(f"detector.{key}"))))
     seam = writer.number("provenance.seam_density", places=2)
-    rows.append(Row((words("Nuclei at tile borders, relative density"), seam)))
+    rows.append(Row((words("Cells at tile borders, relative density"), seam)))
     software = sorted(name for name in writer.get("provenance.software") if "." not in name)
     rows += [
         Row((words(name), writer.text(f"provenance.software.{name}")))

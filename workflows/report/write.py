@@ -69,15 +69,19 @@ def write_report(folder: str | os.PathLike[str], content: ReportContent) -> dict
 
 def report_charts(content: ReportContent) -> Mapping[str, bytes]:
     """Draw the charts that the content has numbers for: PNG files by name."""
-    charts = {}
+    charts, words = {}, content.words
     if content.curve is not None:
-        charts["curve"] = draw_threshold_curve(content.curve)
+        charts["curve"] = draw_threshold_curve(content.curve, density=words.density, index=words.index)
     if content.histogram is not None:
         # Where the network decides there is no threshold; the chart then shows the usual one.
         threshold = content.methods.positive_od or (content.curve.used if content.curve else 0.2)
-        charts["histogram"] = draw_stain_histogram(content.histogram, threshold=threshold)
+        charts["histogram"] = draw_stain_histogram(
+            content.histogram, threshold=threshold, density=words.density, noun=words.noun
+        )
     if content.fields is not None and content.fields.counted.any():
-        charts["map"] = draw_index_map(content.fields, tissue=content.tissue, hot_spot=content.hot_spot)
+        charts["map"] = draw_index_map(
+            content.fields, tissue=content.tissue, hot_spot=content.hot_spot, index=words.index
+        )
     return charts
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -21,12 +21,17 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CELL_COLUMNS",
+    "FURTHER_COLUMNS",
     "PROBABILITIES",
+    "RING",
     "CellFileWriter",
     "cell_schema",
     "make_cell_ids",
     "polygons_to_wkb",
     "read_cells",
+    "read_rings",
+    "ring_column",
+    "read_square",
     "write_cells",
 ]
 
@@ -46,7 +51,19 @@ CELL_COLUMNS = (
 """Name and Arrow type of the columns of every file, in their order."""
 
 PROBABILITIES = ("tumour_probability", "positive_probability")
-"""Further float32 columns, before ``tile``, of detectors that tell them."""
+"""Further float32 columns, before ``tile``, of networks that tell them."""
+
+RING = "membrane_od"
+"""Density of the membrane in 32 directions, hundredths of OD, 255 for 2.55 and more."""
+RING_VALUES = 32
+"""Directions: the vertices of an outline."""
+
+FURTHER_COLUMNS: Mapping[str, str] = {
+    **dict.fromkeys(PROBABILITIES, "float32"),
+    "cytoplasm_dab_od_mean": "float32",
+    RING: "ring",
+}
+"""Name and Arrow type of all columns that some detectors fill, before ``tile``, in their order."""
 
 ROW_GROUP_SIZE = 65_536
 """Rows per Parquet row group: about 35 MB of outlines, what a reader must hold at once."""
@@ -64,12 +81,16 @@ WKB_LITTLE_ENDIAN = 1
 
 
 def cell_schema(probabilities: Sequence[str] = ()) -> pa.Schema:
-    """Return the Arrow schema of ``cells.parquet`` with those of `PROBABILITIES` that the detector tells.
+    """Return the Arrow schema of ``cells.parquet`` with those of `FURTHER_COLUMNS` that the detector fills.
 
     ``cell_id`` is a UUID; ``x`` and ``y`` the centroid in level-0 px (origin top-left, centre of the first
     pixel at 0.5); ``label`` the class; ``excluded`` why the cell is not counted, empty when it is;
     ``probability`` 0-1; ``area_um2`` in square micrometres; the two densities are means inside the
     outline in base-10 units; ``tile`` the owning tile; ``geometry`` a WKB polygon in level-0 px.
+
+    With ``membrane_od`` the geometry is the cell's outline, whose vertex k lies on the ray of value k, in
+    hundredths of OD; ``cytoplasm_dab_od_mean`` is the mean between nucleus and membrane. Area and densities
+    stay those of the nucleus.
     """
     import pyarrow as pa
 
@@ -80,10 +101,11 @@ def cell_schema(probabilities: Sequence[str] = ()) -> pa.Schema:
         "int32": pa.int32(),
         "dictionary": pa.dictionary(pa.int32(), pa.string()),
         "binary": pa.binary(),
+        "ring": pa.list_(pa.field("element", pa.uint8(), nullable=False), RING_VALUES),
     }
     columns = list(CELL_COLUMNS)
     place = next(number for number, (name, _) in enumerate(columns) if name == "tile")
-    columns[place:place] = [(name, "float32") for name in probabilities]
+    columns[place:place] = [(name, FURTHER_COLUMNS[name]) for name in probabilities]
     return pa.schema([pa.field(name, kinds[kind], nullable=False) for name, kind in columns])
 
 
@@ -138,6 +160,35 @@ def polygons_to_wkb(outlines: NDArray[np.floating[Any]]) -> pa.BinaryArray:
     return pa.Array.from_buffers(pa.binary(), count, [None, pa.py_buffer(offsets), pa.py_buffer(wkb)])
 
 
+def ring_column(rings: NDArray[np.uint8]) -> pa.FixedSizeListArray:
+    """Turn rings (N, 32), hundredths of OD, into a column of the type that the cell file has.
+
+    Raises
+    ------
+    InvalidTableError
+        If a ring has another number of values.
+    """
+    import pyarrow as pa
+
+    if rings.ndim != 2 or rings.shape[1] != RING_VALUES:
+        raise InvalidTableError(
+            f"rings have shape {rings.shape}, expected (cells, {RING_VALUES})",
+            f"Use a detector whose outlines have {RING_VALUES} vertices.",
+        )
+    values = pa.array(np.ascontiguousarray(rings).ravel(), pa.uint8())
+    return pa.FixedSizeListArray.from_arrays(values, type=cell_schema((RING,)).field(RING).type)
+
+
+def read_rings(cells: pa.Table | pa.RecordBatch) -> NDArray[np.float32]:
+    """Return the membranes' densities of some cells, OD: (N, 32) float32."""
+    import pyarrow as pa
+
+    column = cells[RING]
+    whole = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    values = whole.flatten().to_numpy(zero_copy_only=False).reshape(-1, RING_VALUES)
+    return np.asarray(values * np.float32(0.01), np.float32)
+
+
 def make_cell_ids(fingerprint: str, *, x: NDArray[np.float64], y: NDArray[np.float64]) -> pa.StringArray:
     """Name cells by slide and place, so that the same cell has the same name in every run.
 
@@ -189,7 +240,7 @@ class CellFileWriter:
     path : Path
         The file to make; an older one is replaced at the end.
     probabilities : sequence of str
-        Those of `PROBABILITIES` that the cells have.
+        Those of `FURTHER_COLUMNS` that the cells have.
     row_group_size : int
         Rows per row group; bounds the memory of writer and readers.
     """
@@ -336,7 +387,7 @@ def read_cells(
     with file:
         wanted = [name for name, _ in CELL_COLUMNS] if columns is None else list(columns)
         if columns is None:
-            wanted += [name for name in PROBABILITIES if name in file.schema_arrow.names]
+            wanted += [name for name in FURTHER_COLUMNS if name in file.schema_arrow.names]
         missing = sorted(set(wanted) - set(file.schema_arrow.names))
         if missing:
             raise InvalidTableError(
@@ -344,6 +395,25 @@ def read_cells(
                 "Use a cells.parquet of slidelab.",
             )
         yield from file.iter_batches(batch_size=batch_size, columns=wanted)
+
+
+def read_square(path: str | Path, x: float, y: float, side: float, *, columns: Sequence[str]) -> pa.Table:
+    """Read the cells whose centroid lies in a square, and no more of the file than must be.
+
+    Parameters
+    ----------
+    path : str or Path
+        A file that `CellFileWriter` made.
+    x, y, side : float
+        Upper left corner and side, level-0 px.
+    columns : sequence of str
+        The columns wanted.
+    """
+    import pyarrow.parquet as pq
+
+    # Row groups hold whole tiles, so their ranges of x and y rule most of them out.
+    inside = [("x", ">=", x), ("x", "<=", x + side), ("y", ">=", y), ("y", "<=", y + side)]
+    return pq.read_table(path, columns=list(columns), filters=inside)
 
 
 def _checked(cells: pa.Table | pa.RecordBatch, schema: pa.Schema) -> pa.Table:

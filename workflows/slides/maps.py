@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from ...errors import RegionError
 from .cell_file import read_cells
+from .cell_rule import CellClass, Role
 
 if TYPE_CHECKING:
     import zarr
@@ -61,7 +62,13 @@ class FieldMap:
 
 
 def count_fields(
-    cells: str | Path, *, width: int, height: int, mpp: float, side_um: float = FIELD_UM
+    cells: str | Path,
+    *,
+    classes: Sequence[CellClass],
+    width: int,
+    height: int,
+    mpp: float,
+    side_um: float = FIELD_UM,
 ) -> FieldMap:
     """Count the nuclei of each field from ``cells.parquet``, in one stream.
 
@@ -69,6 +76,8 @@ def count_fields(
     ----------
     cells : str or Path
         The slide's cells; excluded ones are not counted.
+    classes : sequence of CellClass
+        Their classes: those of role positive and negative are counted.
     width, height : int
         The slide, level-0 px.
     mpp : float
@@ -88,23 +97,25 @@ def count_fields(
     side_px = side_um / mpp
     rows, columns = int(np.ceil(height / side_px)), int(np.ceil(width / side_px))
     positive, counted = np.zeros((2, rows * columns), np.int64)
+    names = {role: [each.name for each in classes if each.role is role] for role in Role}
     for batch in read_cells(cells, ("x", "y", "label", "excluded")):
         label, excluded = (batch[name].dictionary_decode() for name in ("label", "excluded"))
-        counts = _equal(excluded, "")
+        counts = _among(excluded, [""]) & _among(label, [*names[Role.POSITIVE], *names[Role.NEGATIVE]])
         column = np.clip(batch["x"].to_numpy() // side_px, 0, columns - 1)
         row = np.clip(batch["y"].to_numpy() // side_px, 0, rows - 1)
         field = (row * columns + column).astype(np.int64)
         counted += np.bincount(field[counts], minlength=rows * columns)
-        positive += np.bincount(field[counts & _equal(label, "Positive")], minlength=rows * columns)
+        positive += np.bincount(field[counts & _among(label, names[Role.POSITIVE])], minlength=rows * columns)
     shape = (rows, columns)
     return FieldMap(positive.reshape(shape), counted.reshape(shape), side_px=side_px, mpp=mpp)
 
 
-def _equal(values: Any, wanted: str) -> NDArray[np.bool_]:
-    """Compare Arrow strings with one string."""
+def _among(values: Any, wanted: Sequence[str]) -> NDArray[np.bool_]:
+    """Tell which Arrow strings are among some."""
+    import pyarrow as pa
     import pyarrow.compute as pc
 
-    return np.asarray(pc.equal(values, wanted).to_numpy(zero_copy_only=False), bool)
+    return np.asarray(pc.is_in(values, pa.array(wanted, pa.string())).to_numpy(zero_copy_only=False), bool)
 
 
 def write_maps(

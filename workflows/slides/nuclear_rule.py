@@ -1,4 +1,4 @@
-"""Which nuclei count, and which of them are positive."""
+"""Rules of nuclear markers: which nuclei count, which are positive, and how strongly."""
 
 from __future__ import annotations
 
@@ -8,38 +8,96 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from .cell_rule import OTHER, CellClass, Role
+
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["NEGATIVE", "NOT_TUMOUR", "OTHER", "POSITIVE", "NuclearRule"]
+    from ...quantify import IntensityBins
 
-POSITIVE, NEGATIVE, OTHER = "Positive", "Negative", "Other"
-"""Labels, as QuPath names them; ``Other`` are nuclei that are not of the tumour."""
-NOT_TUMOUR = "not tumour"
-"""Why those do not count."""
+__all__ = ["NEGATIVE", "POSITIVE", "IntensityRule", "NuclearRule"]
+
+POSITIVE = CellClass("Positive", (250, 62, 62), Role.POSITIVE)
+NEGATIVE = CellClass("Negative", (112, 112, 225), Role.NEGATIVE)
+"""QuPath's own names and colours of the two classes that drive its counts."""
+INTENSITIES = (
+    NEGATIVE,
+    CellClass("1+", (255, 215, 0), Role.POSITIVE),
+    CellClass("2+", (225, 150, 50), Role.POSITIVE),
+    CellClass("3+", (200, 50, 50), Role.POSITIVE),
+)
+"""QuPath's names of the intensity classes, which its H-score reads."""
 
 
 @dataclass(frozen=True)
 class NuclearRule:
-    """How a nucleus is judged from its measurements."""
+    """A nucleus is positive or negative."""
 
     positive_od: float | None
     """Least mean DAB density of a positive nucleus, OD (base 10); None: the network's class decides."""
     tumour_threshold: float | None
     """Least probability of tumour of a nucleus that counts; None: all count."""
 
-    def positive(self, table: pa.Table) -> NDArray[np.bool_]:
-        """Tell which nuclei are positive: (N,)."""
-        if self.positive_od is None:
-            return np.asarray(table["positive_probability"].to_numpy() >= np.float32(0.5))
-        return np.asarray(table["dab_od_mean"].to_numpy() >= np.float32(self.positive_od))
+    classes = (POSITIVE, NEGATIVE, OTHER)
+    columns = ("dab_od_mean",)
 
-    def tumour(self, table: pa.Table) -> NDArray[np.bool_]:
-        """Tell which nuclei are of the tumour, as far as the detector can: (N,)."""
-        if self.tumour_threshold is None:
-            return np.ones(table.num_rows, bool)
-        return np.asarray(table["tumour_probability"].to_numpy() >= np.float32(self.tumour_threshold))
+    @property
+    def threshold(self) -> float | None:
+        """Density from which a nucleus is positive."""
+        return self.positive_od
 
-    def labels(self, table: pa.Table) -> NDArray[np.str_]:
-        """Name each nucleus: (N,)."""
-        return np.where(self.tumour(table), np.where(self.positive(table), POSITIVE, NEGATIVE), OTHER)
+    def judge(self, table: pa.Table) -> NDArray[np.uint8]:
+        """Judge nuclei by ``dab_od_mean`` or ``positive_probability``, and ``tumour_probability``."""
+        code = np.where(_is_tumour(table, self.tumour_threshold), ~_is_positive(table, self.positive_od), 2)
+        return code.astype(np.uint8)
+
+    def strength(self, table: pa.Table | pa.RecordBatch) -> NDArray[np.float32]:
+        """Return the mean DAB density of nuclei."""
+        return np.asarray(table["dab_od_mean"].to_numpy())
+
+
+@dataclass(frozen=True)
+class IntensityRule:
+    """A nucleus is negative, or weakly, moderately or strongly positive."""
+
+    bins: IntensityBins
+    """Densities from which a positive nucleus is weak, moderate or strong."""
+    by_density: bool
+    """Whether the weak threshold decides what is positive; else the network's class does."""
+    tumour_threshold: float | None
+    """Least probability of tumour of a nucleus that counts; None: all count."""
+
+    classes = (*INTENSITIES, OTHER)
+    columns = ("dab_od_mean",)
+
+    @property
+    def threshold(self) -> float | None:
+        """Density from which a nucleus is positive."""
+        return self.bins.weak if self.by_density else None
+
+    def judge(self, table: pa.Table) -> NDArray[np.uint8]:
+        """Judge nuclei: a positive one of low density is weak, whoever called it positive."""
+        density = table["dab_od_mean"].to_numpy()
+        positive = _is_positive(table, self.threshold)
+        level = 1 + sum(density >= np.float32(least) for least in (self.bins.moderate, self.bins.strong))
+        code = np.where(positive, level, 0)
+        code = np.where(_is_tumour(table, self.tumour_threshold), code, len(INTENSITIES))
+        return code.astype(np.uint8)
+
+    def strength(self, table: pa.Table | pa.RecordBatch) -> NDArray[np.float32]:
+        """Return the mean DAB density of nuclei."""
+        return np.asarray(table["dab_od_mean"].to_numpy())
+
+
+def _is_positive(table: pa.Table, least: float | None) -> NDArray[np.bool_]:
+    """Tell which nuclei are positive: (N,)."""
+    if least is None:
+        return np.asarray(table["positive_probability"].to_numpy() >= np.float32(0.5))
+    return np.asarray(table["dab_od_mean"].to_numpy() >= np.float32(least))
+
+
+def _is_tumour(table: pa.Table, least: float | None) -> NDArray[np.bool_]:
+    """Tell which nuclei are of the tumour, as far as the detector can: (N,)."""
+    if least is None:
+        return np.ones(table.num_rows, bool)
+    return np.asarray(table["tumour_probability"].to_numpy() >= np.float32(least))

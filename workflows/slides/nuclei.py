@@ -13,7 +13,7 @@ from ...stain import unmix
 from ...tiling import ResultStore, Tile, stage_key, tissue_windows
 from ...wsi import Plane, open_slide
 from ..runs.inputs import SlideInput
-from .cell_file import PROBABILITIES, polygons_to_wkb
+from .cell_file import FURTHER_COLUMNS, RING, polygons_to_wkb, ring_column
 from .plan import SlidePlan, load_plan
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["BlockSummary", "NucleiStage", "detect_tile", "find_nuclei"]
 
-MEASUREMENTS = ("hematoxylin_od_mean", "dab_od_mean", *PROBABILITIES)
+MEASUREMENTS = ("hematoxylin_od_mean", "dab_od_mean", *(name for name in FURTHER_COLUMNS if name != RING))
 """Measurements that go into the cell file, as far as the detector makes them."""
 STAGE_VERSION = 2
 """Raised whenever the same settings would give other cells."""
@@ -153,4 +153,6 @@ def fragment(cells: CellTable, index: int) -> pa.Table:
         "tile": np.full(len(cells), index, np.int32),
     }
     table = pa.table({name: pa.array(values) for name, values in columns.items()})
+    if cells.rings.shape[1]:
+        table = table.append_column(RING, ring_column(cells.rings))
     return table.append_column("geometry", polygons_to_wkb(cells.outlines))

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from ...tiling import atomic_file
 from .cell_file import read_cells
-from .nuclear_rule import NOT_TUMOUR
+from .cell_rule import NOT_TUMOUR, OTHER, CellClass
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -24,13 +24,6 @@ if TYPE_CHECKING:
 
 __all__ = ["QuPathAnnotation", "write_qupath"]
 
-CLASS_COLORS: Mapping[str, tuple[int, int, int]] = {
-    "Positive": (250, 62, 62),
-    "Negative": (112, 112, 225),
-}
-"""QuPath's own colours of the two classes that drive its counts."""
-OTHER_COLOR = (150, 150, 150)
-"""Any other class."""
 IGNORED_CLASS = '{"name":"Ignore*","color":[180,180,180]}'
 """QuPath leaves classes that end with an asterisk out of its counts; name and colour are its own."""
 
@@ -76,14 +69,16 @@ def write_qupath(
     cells: str | Path,
     path: str | Path,
     *,
+    classes: Sequence[CellClass],
     origin: tuple[float, float] = (0.0, 0.0),
     annotations: Sequence[QuPathAnnotation] = (),
 ) -> int:
     """Write annotations and cells as ``.geojson.gz`` in QuPath's conventions.
 
-    Each nucleus is a *detection* classified ``Positive`` or ``Negative``, so QuPath's own positive
-    percentage counts exactly what the report counts. An excluded nucleus is kept, classified ``Ignore*``,
-    with the reason and its class in the object's metadata; one that is not of the tumour is ``Other``.
+    Each cell is a *detection* with the class of the report; ``Positive``, ``Negative`` and ``1+`` to ``3+``
+    are QuPath's own, so its percentage and H-score count exactly what the report counts. An excluded cell
+    is kept, classified ``Ignore*``, with the reason and its class in the object's metadata; one that is not
+    of the tumour is ``Other``.
     Equal cells give equal bytes.
 
     Parameters
@@ -92,6 +87,8 @@ def write_qupath(
         The ``cells.parquet`` of a slide.
     path : str or Path
         The file to make, ending in ``.geojson.gz``.
+    classes : sequence of CellClass
+        Classes of the cells, for their colours.
     origin : (float, float)
         ``openslide.bounds-x`` and ``-y``, level-0 px, or zeros: QuPath crops a slide to its bounds, so
         this is subtracted from every coordinate.
@@ -111,6 +108,7 @@ def write_qupath(
     import pyarrow.parquet as pq
 
     count = 0
+    colors = {each.name: each.color for each in classes}
     shown = [annotation for annotation in annotations if not annotation.outline.is_empty]
     with (
         atomic_file(Path(path)) as temporary,
@@ -124,7 +122,7 @@ def write_qupath(
         columns = [*COLUMNS, *(name for name in PROBABILITY_NAMES if name in names)]
         for batch in read_cells(cells, columns, batch_size=BATCH_SIZE):
             stream.write(separator)
-            stream.write(_features(batch, origin))
+            stream.write(_features(batch, origin, colors))
             separator = b",\n"
             count += batch.num_rows
         stream.write(b"\n]}\n")
@@ -151,7 +149,9 @@ def _annotation(annotation: QuPathAnnotation, origin: tuple[float, float]) -> st
     return f'{{"type":"Feature","id":"{identity}","geometry":{geometry},"properties":{text}}}'
 
 
-def _features(batch: pa.RecordBatch, origin: tuple[float, float]) -> memoryview:
+def _features(
+    batch: pa.RecordBatch, origin: tuple[float, float], colors: Mapping[str, tuple[int, int, int]]
+) -> memoryview:
     """Return a batch of cells as features, joined by commas; Arrow does all formatting."""
     import pyarrow.compute as pc
 
@@ -161,7 +161,7 @@ def _features(batch: pa.RecordBatch, origin: tuple[float, float]) -> memoryview:
         '","geometry":{"type":"Polygon","coordinates":[',
         _coordinates(batch["geometry"], origin),
         ']},"properties":{"objectType":"detection"',
-        _classes(batch["label"], batch["excluded"]),
+        _classes(batch["label"], batch["excluded"], colors),
         ',"measurements":{',
         _measurements(batch),
         "}}},\n",
@@ -228,23 +228,25 @@ def _decimal_text(values: NDArray[np.float64], decimals: int) -> pa.StringArray:
     return pa.array(rounded).cast(pa.string())
 
 
-def _classes(label: pa.DictionaryArray, excluded: pa.DictionaryArray) -> pa.StringArray:
+def _classes(
+    label: pa.DictionaryArray, excluded: pa.DictionaryArray, colors: Mapping[str, tuple[int, int, int]]
+) -> pa.StringArray:
     """Return the classification, and for an excluded cell the metadata, of each cell."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
     labels, reasons = (column.dictionary_decode() for column in (label, excluded))
     pairs = pc.binary_join_element_wise(labels, reasons, "\x1f").dictionary_encode()
-    texts = [_class_text(*pair.split("\x1f", 1)) for pair in pairs.dictionary.to_pylist()]
+    texts = [_class_text(*pair.split("\x1f", 1), colors=colors) for pair in pairs.dictionary.to_pylist()]
     return pa.DictionaryArray.from_arrays(pairs.indices, pa.array(texts, pa.string())).dictionary_decode()
 
 
-def _class_text(label: str, reason: str) -> str:
+def _class_text(label: str, reason: str, *, colors: Mapping[str, tuple[int, int, int]]) -> str:
     """Return the JSON of one class, with its leading comma."""
     if reason and reason != NOT_TUMOUR:
         metadata = json.dumps({"Excluded": reason, "Class before exclusion": label}, ensure_ascii=False)
         return f',"classification":{IGNORED_CLASS},"metadata":{metadata}'
-    color = list(CLASS_COLORS.get(label, OTHER_COLOR))
+    color = list(colors.get(label, OTHER.color))
     return f',"classification":{{"name":{json.dumps(label, ensure_ascii=False)},"color":{color}}}'
 
 

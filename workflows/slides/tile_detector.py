@@ -66,7 +66,7 @@ class TileDetector(Protocol):
 
     @property
     def probabilities(self) -> tuple[str, ...]:
-        """Which of `cell_file.PROBABILITIES` it measures."""
+        """Which of `cell_file.FURTHER_COLUMNS` it fills."""
 
     @property
     def runs_on_card(self) -> bool:
@@ -291,6 +291,10 @@ def choose_detector(
 def restore_detector(value: dict[str, Any]) -> TileDetector:
     """Make the detector of a plan again from `TileDetector.to_json`."""
     settings = dict(value["settings"])
+    if value["kind"] == "cells":
+        from .cell_detector import CellDetector  # which holds a detector of this file
+
+        return CellDetector(restore_detector(settings.pop("inner")), **settings)
     if value["kind"] == "learned":
         return LearnedDetector(
             **settings

@@ -1,0 +1,1 @@
+"""Markers scored on H-DAB slides: one module per marker, and what they share."""

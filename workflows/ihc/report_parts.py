@@ -126,6 +126,7 @@ def quality_figures(plan: SlidePlan, content: ReportContent) -> dict[str, Any]:
         "mpp": {"x": content.resolution.x, "y": content.resolution.y, "source": content.resolution.source},
         "working_mpp": plan.mpp,
         "stain_profile": plan.profile.to_json(),
+        "plan": plan.key,
         "tiles": {"with_tissue": len(plan.tiles), "in_grid": len(plan.grid)},
     }
 

@@ -13,7 +13,7 @@ from slidelab.wsi.phantom.settings import KINDS, PhantomSettings
 @pytest.mark.parametrize(
     ("options", "what"),
     [
-        ({"kind": "her2"}, "kind 'her2'"),
+        ({"kind": "smear"}, "kind 'smear'"),
         ({"scanner": "c"}, "scanner 'c'"),
         ({"compression": "zip"}, "compression 'zip'"),
         ({"width": 511}, "width 511"),

@@ -8,12 +8,13 @@ from dataclasses import dataclass, fields
 import numpy as np
 from numpy.typing import NDArray
 
+from .coats import Coats
 from .texture import Floats
 
 Array = NDArray[np.float64]
 
-CLASSES = ("tumour", "stroma", "lymphocyte")
-TUMOUR, STROMA, LYMPHOCYTE = range(3)
+CLASSES = ("tumour", "stroma", "lymphocyte", "macrophage")
+TUMOUR, STROMA, LYMPHOCYTE, MACROPHAGE = range(4)
 VERTICES = 40  # of each outline; its polygon misses 0.4 % of the smooth outline's area
 
 
@@ -31,6 +32,8 @@ class Cells:
     "Index into ``CLASSES``."
     positive: NDArray[np.bool_]
     "True where the marker is expressed."
+    grade: NDArray[np.uint8]
+    "Class of the expression; its meaning is the kind's own."
     amounts: Floats
     "(n, stains) mean optical density inside the outline, by stain, as drawn."
     softness: Floats
@@ -41,6 +44,8 @@ class Cells:
     "(n, 2) place in the textures that the chromatin is cut from, texels."
     nucleoli: Floats
     "(n, 2, 3) per nucleolus x, y (in shares of the mean radius) and strength."
+    coats: Coats
+    "Membrane and cytoplasm."
 
     def __len__(self) -> int:
         """Return the number of nuclei."""
@@ -58,7 +63,9 @@ class Cells:
     @classmethod
     def join(cls, parts: list[Cells]) -> Cells:
         """Return the rows of all parts in their order."""
-        return cls(**{f.name: np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(cls)})
+        names = [f.name for f in fields(cls) if f.name != "coats"]
+        columns = {name: np.concatenate([getattr(p, name) for p in parts]) for name in names}
+        return cls(**columns, coats=Coats.join([p.coats for p in parts]))
 
     @classmethod
     def none(cls, stains: int) -> Cells:
@@ -69,11 +76,13 @@ class Cells:
             radii=np.zeros((0, VERTICES), np.float32),
             kind=np.zeros(0, np.uint8),
             positive=np.zeros(0, np.bool_),
+            grade=np.zeros(0, np.uint8),
             amounts=np.zeros((0, stains), np.float32),
             softness=np.zeros(0, np.float32),
             relief=np.zeros((0, 2), np.float32),
             shift=np.zeros((0, 2), np.int32),
             nucleoli=np.zeros((0, 2, 3), np.float32),
+            coats=Coats.none(0),
         )
 
     def outlines(self) -> Array:
@@ -117,6 +126,7 @@ FORMS = (
     Form(diameter_um=(9.2, 1.4, 6.0, 13.5), aspect=(1.05, 0.26, 1.9), waviness=0.035),
     Form(diameter_um=(7.4, 1.0, 5.5, 10.0), aspect=(1.8, 0.7, 3.6), waviness=0.030),
     Form(diameter_um=(6.4, 0.5, 5.2, 7.8), aspect=(1.0, 0.10, 1.35), waviness=0.020),
+    Form(diameter_um=(8.4, 0.8, 6.5, 10.5), aspect=(1.15, 0.25, 1.9), waviness=0.045),
 )
 
 

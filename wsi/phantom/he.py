@@ -6,7 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .cells import LYMPHOCYTE, STROMA
+from .grading import Expression, Roll, mark_evenly
 from .scene import Scene
+from .sites import Sites
 from .texture import Floats
 
 
@@ -16,9 +18,20 @@ class HePainter:
     stains: tuple[str, ...] = ("hematoxylin", "eosin")
     marker: str | None = None
     covering: tuple[float, ...] = (0.9, 0.65)
+    classes: int = 3
+    gap_um: float = 0.0
+    has_coats: bool = False
+
+    def recast(self, rng: np.random.Generator, sites: Sites) -> Sites:
+        """Return the places as they are."""
+        return sites
+
+    def express(self, rng: np.random.Generator, roll: Roll) -> Expression:
+        """Return what the odds say: nothing, without a marker."""
+        return mark_evenly(roll)
 
     def draw_amounts(
-        self, rng: np.random.Generator, kind: NDArray[np.uint8], positive: NDArray[np.bool_]
+        self, rng: np.random.Generator, kind: NDArray[np.uint8], expression: Expression
     ) -> NDArray[np.float64]:
         """Draw hematoxylin and eosin of each nucleus, mean OD, (n, 2); no marker is shown."""
         n = len(kind)

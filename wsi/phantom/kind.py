@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .grading import Expression, Roll
 from .he import HePainter
+from .her2 import Her2Painter
 from .ki67 import Ki67Painter
+from .pdl1 import PdL1Painter
+from .receptor import ReceptorPainter
 from .scene import Scene
+from .settings import PhantomSettings
+from .sites import Sites
 from .texture import Floats
 
 
@@ -22,9 +29,23 @@ class Painter(Protocol):
     "The stain that tells positive nuclei from negative ones; None where nothing does."
     covering: tuple[float, ...]
     "Share of the ground's stain that a nucleus takes the place of, by stain."
+    classes: int
+    "How many of ``CLASSES`` occur, from the first."
+    gap_um: float
+    "Room between nuclei beyond what keeps them from touching, um."
+    has_coats: bool
+    "True where cells are drawn around the nuclei."
+
+    def recast(self, rng: np.random.Generator, sites: Sites) -> Sites:
+        """Return the places of a chunk with other classes of nuclei, where the kind needs them."""
+        ...
+
+    def express(self, rng: np.random.Generator, roll: Roll) -> Expression:
+        """Deal the marker out to the nuclei of a chunk."""
+        ...
 
     def draw_amounts(
-        self, rng: np.random.Generator, kind: NDArray[np.uint8], positive: NDArray[np.bool_]
+        self, rng: np.random.Generator, kind: NDArray[np.uint8], expression: Expression
     ) -> NDArray[np.float64]:
         """Draw the mean optical density of each nucleus by stain, (n, stains)."""
         ...
@@ -34,9 +55,16 @@ class Painter(Protocol):
         ...
 
 
-_PAINTERS: dict[str, Painter] = {"ki67": Ki67Painter(), "he": HePainter()}
+_PAINTERS: dict[str, Callable[[PhantomSettings], Painter]] = {
+    "ki67": lambda _: Ki67Painter(),
+    "er": lambda settings: ReceptorPainter(settings.intensity_shares),
+    "pr": lambda settings: ReceptorPainter(settings.intensity_shares),
+    "her2": lambda settings: Her2Painter(settings.membrane_shares),
+    "pdl1": lambda settings: PdL1Painter(settings.immune_positive_share),
+    "he": lambda _: HePainter(),
+}
 
 
-def painter_of(kind: str) -> Painter:
-    """Return the painter of a kind in ``KINDS``."""
-    return _PAINTERS[kind]
+def painter_of(settings: PhantomSettings) -> Painter:
+    """Return the painter of a slide's kind."""
+    return _PAINTERS[settings.kind](settings)

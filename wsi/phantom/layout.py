@@ -13,15 +13,17 @@ import numpy as np
 
 from .cells import STROMA, TUMOUR, Cells, draw_looks, draw_radii
 from .field import Field, lay_out_field
+from .grading import Roll
 from .kind import Painter, painter_of
 from .settings import PhantomSettings
 from .sites import CHUNK_UM, Address, Sites, draw_sites, pick_evenly, push_apart
-from .texture import PERIOD, Array, Floats, stream
+from .texture import PERIOD, Array, Floats, Waves, stream
 from .tissue import frame_um
 
 Made = TypeVar("Made")
 
 TOUCH = 1.04  # nuclei are pushed apart to this multiple of the sum of their radii ...
+PATCH_UM = (70.0, 240.0)  # wavelengths of the field that neighbours with like expression follow
 HALO_UM = 60.0  # neighbours that can push a nucleus within that many steps
 CACHED_CHUNKS = 48
 
@@ -73,7 +75,8 @@ class Layout:
     def __init__(self, settings: PhantomSettings) -> None:
         self.settings = settings
         self.field: Field = lay_out_field(settings)
-        self._painter: Painter = painter_of(settings.kind)
+        self._painter: Painter = painter_of(settings)
+        self._patches = Waves.draw(stream(settings.seed, 6), wavelengths_um=PATCH_UM, count=24)
         width, height = frame_um(settings)
         self._columns, self._rows = math.ceil(width / CHUNK_UM), math.ceil(height / CHUNK_UM)
         self._assignment = self._assign()
@@ -101,7 +104,8 @@ class Layout:
         row, column = address
         if not (0 <= row < self._rows and 0 <= column < self._columns):
             return Sites.none()
-        return draw_sites(self.field, address, seed=self.settings.seed)
+        sites = draw_sites(self.field, address, seed=self.settings.seed)
+        return self._painter.recast(stream(self.settings.seed, 13, row, column), sites)
 
     def _assign(self) -> Assignment:
         """Count what can be, and fix what share of it shall be."""
@@ -160,6 +164,7 @@ class Layout:
         parts = [own, *(self._kept(a).within(left, top, left + side, top + side) for a in around)]
         place = np.column_stack([np.concatenate([p.x for p in parts]), np.concatenate([p.y for p in parts])])
         radius = np.concatenate([p.diameter for p in parts]) * (TOUCH / 2.0)
+        radius = radius + self._painter.gap_um / 2.0
         place = push_apart(place, radius)[: len(own.x)]
         return Sites(place[:, 0], place[:, 1], own.diameter, own.kind, own.rise)
 
@@ -167,27 +172,38 @@ class Layout:
         """Draw outline, marker and stain of a chunk's nuclei."""
         rng = stream(self.settings.seed, 11, *address)
         n = len(sites.x)
-        tumour = sites.kind == TUMOUR
-        positive = np.zeros(n, dtype=bool)
-        if n:
-            share = self._assignment.odds(sites.rise[tumour])
-            positive[tumour] = pick_evenly(share, start=self._assignment.starts[address].positive)
+        expression = self._painter.express(
+            stream(self.settings.seed, 12, *address), self._roll(address, sites)
+        )
         along = self.field.fibre_angle(sites.x, sites.y) + rng.normal(0.0, 0.3, n)
         angle = np.where(sites.kind == STROMA, along, rng.uniform(0.0, math.pi, n))
         radii = draw_radii(rng, sites.kind, diameter=sites.diameter, angle=angle)
-        amounts = self._painter.draw_amounts(rng, sites.kind, positive)
+        amounts = self._painter.draw_amounts(rng, sites.kind, expression)
         softness, relief, nucleoli = draw_looks(rng, sites.kind)
         return Cells(
             x=sites.x,
             y=sites.y,
             radii=radii,
             kind=sites.kind,
-            positive=positive,
+            positive=expression.positive,
+            grade=expression.grade,
             amounts=amounts.astype(np.float32),
             softness=softness,
             relief=relief,
             shift=rng.integers(0, PERIOD, (n, 2), dtype=np.int32),
             nucleoli=nucleoli,
+            coats=expression.coats,
+        )
+
+    def _roll(self, address: Address, sites: Sites) -> Roll:
+        """Return what is known of a chunk's nuclei when the marker is dealt out."""
+        start = self._assignment.starts.get(address, Share(0.0, 0.0, 0.0))  # none for a chunk without sites
+        return Roll(
+            kind=sites.kind,
+            odds=self._assignment.odds(sites.rise[sites.kind == TUMOUR]),
+            patch=self._patches.at(sites.x, sites.y),
+            tumour=start.tumour,
+            positive=start.positive,
         )
 
 

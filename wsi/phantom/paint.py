@@ -10,9 +10,11 @@ import shapely
 from numpy.typing import NDArray
 
 from .artefact import Artefact, place_artefacts
+from .borders import CELL_UM, NEIGHBOUR_UM
 from .cells import Cells
 from .kind import painter_of
 from .layout import Layout
+from .membrane import paint_coats
 from .nuclei import Chromatin, paint_nuclei
 from .optics import MARGIN, NOISE_PERIOD, Sensor, expose, focus, fold_stains, refract, transmit
 from .scanner import SCANNERS
@@ -46,7 +48,7 @@ class Canvas:
         self.settings = settings
         self.layout = Layout(settings)
         self.artefacts = place_artefacts(settings, self.layout.field)
-        self.painter = painter_of(settings.kind)
+        self.painter = painter_of(settings)
         scanner = SCANNERS[settings.scanner]
         vectors = scanner.vectors(settings.kind)
         self._vectors = np.array([vectors[name] for name in self.painter.stains], dtype=np.float32)
@@ -86,9 +88,14 @@ class Canvas:
         """Return the stain maps of any part of the slide, all nuclei that reach in, and their means."""
         left, top = grid.x * grid.mpp, grid.y * grid.mpp
         right, bottom = left + grid.width * grid.mpp, top + grid.height * grid.mpp
-        cells = self.layout.cells_near(left - REACH_UM, top - REACH_UM, right + REACH_UM, bottom + REACH_UM)
+        reach = CELL_UM + NEIGHBOUR_UM if self.painter.has_coats else REACH_UM
+        cells = self.layout.cells_near(left - reach, top - reach, right + reach, bottom + reach)
         scene = build_scene(self.layout.field, self._textures, cells, grid=grid)
         maps = self.painter.ground(scene)
+        if self.painter.has_coats:
+            paint_coats(maps, cells, grid=grid, mottle=scene.mottle, grain=scene.grain)
+            near = cells.within(left - REACH_UM, top - REACH_UM, right + REACH_UM, bottom + REACH_UM)
+            cells = cells.take(near)
         covering = self.painter.covering
         means = paint_nuclei(maps, cells, grid=grid, chromatin=self._chromatin, covering=covering)
         return maps, cells, means

@@ -58,19 +58,22 @@ def _unit(vector: Vector) -> Vector:
     return (vector[0] / length, vector[1] / length, vector[2] / length)
 
 
+IHC_KINDS = ("ki67", "er", "pr", "her2", "pdl1")  # hematoxylin and DAB: the same colours for all
+
 # Starting points: Ruifrok & Johnston, Anal Quant Cytol Histol 2001;23:291 (hematoxylin .65 .70 .29,
 # eosin .07 .99 .11, DAB .27 .57 .78). Immunohistochemistry uses progressive hematoxylins that scan
 # bluer than the one of H&E, and scanned eosin takes more blue than Ruifrok's; both are moved that way.
+_IHC_A: dict[str, Vector] = {
+    "hematoxylin": (0.77, 0.56, 0.31),
+    "dab": (0.27, 0.57, 0.78),
+    "ground": (0.53, 0.57, 0.62),
+}
 _SCANNER_A = Scanner(
     name="a",
     white=(234.0, 234.0, 239.0),
     gamma=(1.0, 1.0, 1.0),
     stains={
-        "ki67": {
-            "hematoxylin": (0.77, 0.56, 0.31),
-            "dab": (0.27, 0.57, 0.78),
-            "ground": (0.53, 0.57, 0.62),
-        },
+        **dict.fromkeys(IHC_KINDS, _IHC_A),
         "he": {"hematoxylin": (0.65, 0.70, 0.29), "eosin": (0.22, 0.84, 0.49)},
     },
     blur_um=0.20,
@@ -81,16 +84,17 @@ _SCANNER_A = Scanner(
     jpeg_subsampling=(2, 1),
 )
 
+_IHC_B: dict[str, Vector] = {
+    "hematoxylin": (0.71, 0.60, 0.37),
+    "dab": (0.34, 0.60, 0.72),
+    "ground": (0.50, 0.60, 0.63),
+}
 _SCANNER_B = Scanner(
     name="b",
     white=(243.0, 240.0, 233.0),
     gamma=(1.10, 1.14, 1.08),
     stains={
-        "ki67": {
-            "hematoxylin": (0.71, 0.60, 0.37),
-            "dab": (0.34, 0.60, 0.72),
-            "ground": (0.50, 0.60, 0.63),
-        },
+        **dict.fromkeys(IHC_KINDS, _IHC_B),
         "he": {"hematoxylin": (0.61, 0.72, 0.34), "eosin": (0.29, 0.80, 0.53)},
     },
     blur_um=0.30,

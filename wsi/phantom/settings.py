@@ -15,6 +15,7 @@ MPP_RANGE = (0.1, 1.0)
 FRACTION_RANGE = (0.01, 0.6)
 MAX_STROMA_SHARE = 0.9
 COMPRESSIONS = ("jpeg", "none")
+MIX_TOLERANCE = 1e-6  # of the sum of shares
 
 
 @dataclass(frozen=True)
@@ -27,16 +28,49 @@ class KindFacts:
     "Meaning and unit of the truth value."
     default_truth: float
     "Truth taken when none is asked for."
-    truth_sets_stroma: bool
+    truth_sets_stroma: bool = False
     "True where the truth is the share of tumour nuclei, so that a stroma share cannot be given beside it."
+    default_stroma: float = 0.0
+    "Share of stroma and immune nuclei among all nuclei taken when none is asked for."
+    takes: tuple[str, ...] = ()
+    "Settings of this kind among those that not every kind has: see ``OWN_SETTINGS``."
 
+
+OWN_SETTINGS = ("intensity_mix", "membrane_mix", "immune_positive")  # that not every kind takes
+INTENSITY_MIX = (0.3, 0.4, 0.3)
+MEMBRANE_MIX_BESIDE_CI = (0.25, 0.12, 0.25, 0.38)  # how CW, IM, IF and NO share what CI leaves
+IMMUNE_POSITIVE = 0.3
 
 KINDS: dict[str, KindFacts] = {
     "ki67": KindFacts(
         summary="Ki-67 immunohistochemistry: nuclear DAB over hematoxylin",
         truth="labelling index: positive tumour nuclei in percent of all tumour nuclei",
         default_truth=24.0,
-        truth_sets_stroma=False,
+    ),
+    "er": KindFacts(
+        summary="estrogen receptor immunohistochemistry: nuclear DAB of three strengths",
+        truth="positive tumour nuclei of any strength in percent of all tumour nuclei",
+        default_truth=70.0,
+        takes=("intensity_mix",),
+    ),
+    "pr": KindFacts(
+        summary="progesterone receptor immunohistochemistry: nuclear DAB of three strengths",
+        truth="positive tumour nuclei of any strength in percent of all tumour nuclei",
+        default_truth=45.0,
+        takes=("intensity_mix",),
+    ),
+    "her2": KindFacts(
+        summary="HER2 immunohistochemistry: DAB on the membranes of tumour cells",
+        truth="tumour cells with complete and intense membrane (CI) in percent of all tumour cells",
+        default_truth=20.0,
+        takes=("membrane_mix",),
+    ),
+    "pdl1": KindFacts(
+        summary="PD-L1 immunohistochemistry: DAB on membranes of tumour cells, and on immune cells",
+        truth="tumour proportion score: tumour cells with stained membrane in percent of all tumour cells",
+        default_truth=30.0,
+        default_stroma=0.4,
+        takes=("immune_positive",),
     ),
     "he": KindFacts(
         summary="hematoxylin and eosin: tumour, stroma and lymphocyte nuclei",
@@ -78,17 +112,26 @@ class PhantomSettings:
     compression: str = "jpeg"
     'Tile compression: "jpeg" or "none".'
     stroma_share: float | None = None
-    "Share of stroma and lymphocyte nuclei among all nuclei (ki67), 0 to 0.9; None is 0 (he: from the truth)."
+    "Share of stroma and immune nuclei, 0 to 0.9; None takes the kind's default (he: from the truth)."
+    intensity_mix: tuple[float, float, float] | None = None
+    "er, pr: shares of weak, moderate and strong among positive nuclei, of sum 1; None is (0.3, 0.4, 0.3)."
+    membrane_mix: tuple[float, float, float, float, float] | None = None
+    "her2: shares of CI, CW, IM, IF and NO among tumour cells, of sum 1, instead of the truth."
+    immune_positive: float | None = None
+    "pdl1: share of lymphocytes and macrophages that stain, 0 to 1; None is 0.3."
 
     def __post_init__(self) -> None:
         """Refuse values that make no sense."""
         _check_names(self)
         _check_size(self)
         _check_shares(self)
+        _check_own(self)
 
     @property
     def truth_percent(self) -> float:
         """Truth asked for, in percent, the kind's default filled in."""
+        if self.membrane_mix is not None:
+            return 100.0 * self.membrane_mix[0]
         return KINDS[self.kind].default_truth if self.truth is None else float(self.truth)
 
     @property
@@ -96,7 +139,25 @@ class PhantomSettings:
         """Share of nuclei that are not of tumour, 0 to 1."""
         if KINDS[self.kind].truth_sets_stroma:
             return 1.0 - self.truth_percent / 100.0
-        return self.stroma_share or 0.0
+        return KINDS[self.kind].default_stroma if self.stroma_share is None else self.stroma_share
+
+    @property
+    def intensity_shares(self) -> tuple[float, float, float]:
+        """Shares of weak, moderate and strong among positive nuclei."""
+        return INTENSITY_MIX if self.intensity_mix is None else self.intensity_mix
+
+    @property
+    def membrane_shares(self) -> tuple[float, ...]:
+        """Shares of CI, CW, IM, IF and NO among tumour cells."""
+        if self.membrane_mix is not None:
+            return self.membrane_mix
+        share = self.truth_percent / 100.0
+        return (share, *((1.0 - share) * part for part in MEMBRANE_MIX_BESIDE_CI))
+
+    @property
+    def immune_positive_share(self) -> float:
+        """Share of lymphocytes and macrophages that stain."""
+        return IMMUNE_POSITIVE if self.immune_positive is None else self.immune_positive
 
     def rescanned(self, *, scanner: str, mpp: float | None = None) -> PhantomSettings:
         """Return the settings of the same tissue on another scanner, at another resolution if given."""
@@ -159,3 +220,29 @@ def _check_shares(settings: PhantomSettings) -> None:
             f"give the truth instead: {facts.truth}",
         )
     _check_range("stroma share", settings.stroma_share, (0.0, MAX_STROMA_SHARE))
+
+
+def _check_own(settings: PhantomSettings) -> None:
+    """Refuse settings of other kinds, and shares that are none."""
+    for name in OWN_SETTINGS:
+        value, words = getattr(settings, name), name.replace("_", " ")
+        if value is None:
+            continue
+        kinds = [kind for kind, facts in KINDS.items() if name in facts.takes]
+        if settings.kind not in kinds:
+            raise SettingsError(
+                f"a phantom of kind {settings.kind!r} takes no {words}",
+                f"leave it out, or choose the kind {' or '.join(kinds)}",
+            )
+        if name == "immune_positive":
+            _check_range(words, value, (0.0, 1.0))
+        else:
+            _check_mix(words, value, count=3 if name == "intensity_mix" else 5)
+
+
+def _check_mix(words: str, mix: tuple[float, ...], *, count: int) -> None:
+    shares = len(mix) == count and all(0.0 <= share <= 1.0 for share in mix)
+    if not shares or abs(math.fsum(mix) - 1.0) > MIX_TOLERANCE:
+        raise SettingsError(
+            f"phantom {words} {tuple(mix)!r} is not usable", f"give {count} shares from 0 to 1 of sum 1"
+        )

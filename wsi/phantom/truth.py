@@ -15,15 +15,17 @@ import shapely
 from numpy.typing import NDArray
 
 from .artefact import REASONS, Artefact, reasons_at
-from .cells import CLASSES, TUMOUR, Cells, measure
+from .cells import CLASSES, LYMPHOCYTE, MACROPHAGE, TUMOUR, Cells, measure
 from .field import HotSpot
 from .paint import Canvas
 from .scanner import SCANNERS
-from .settings import KINDS, PhantomSettings
+from .scores import Scores, count_grades, grade_columns, grade_schema, scores_of
+from .settings import KINDS, OWN_SETTINGS, PhantomSettings
 from .texture import Floats
 
 ROWS_PER_GROUP = 8192
 FORMAT = "slidelab-phantom-1"
+STAINED_IMMUNE = (LYMPHOCYTE, MACROPHAGE)  # that PD-L1 stains
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,9 @@ class PhantomTruth:
     areas_mm2: dict[str, float]
     "Slide, tissue (inside its outline, empty spaces included), glass, and each kind of artefact."
     hot_spots: tuple[HotSpotTruth, ...]
-    "Areas of higher positivity (ki67)."
+    "Areas of higher positivity."
+    scores: dict[str, Scores]
+    "What a reader would score by the kind's rules, over all cells and outside artefacts; empty for some."
 
 
 def truth_paths(path: Path) -> tuple[Path, Path]:
@@ -87,11 +91,13 @@ class TruthWriter:
 
     def __init__(self, table_path: Path, canvas: Canvas) -> None:
         self._canvas, self._sums = canvas, _Sums()
+        self._kind, self._classes = canvas.settings.kind, CLASSES[: canvas.painter.classes]
+        self._schema = _schema(self._kind)
         self._spots = canvas.layout.field.hot_spots if canvas.painter.marker else ()
         self._count(Cells.none(len(canvas.painter.stains)), np.zeros(0, "<U12"), np.zeros(0), np.zeros(0))
         self._mpp = canvas.settings.mpp
         self._parts: list[pa.Table] = []
-        self._file = pq.ParquetWriter(table_path, _schema(), compression="zstd")
+        self._file = pq.ParquetWriter(table_path, self._schema, compression="zstd")
 
     def add(self, cells: Cells, means: Floats) -> None:
         """Take the nuclei of one window with the mean optical densities measured there, (n, stains)."""
@@ -106,15 +112,16 @@ class TruthWriter:
         columns = {
             "x": x / self._mpp,
             "y": y / self._mpp,
-            "class": _named(cells.kind, CLASSES),
+            "class": _named(cells.kind, self._classes),
             "label": _named(self._labels(cells), ("", "Negative", "Positive")),
             "dab_od": dab,
             "hematoxylin_od": means[:, stains.index("hematoxylin")],
             "area_um2": area.astype(np.float32),
             "artefact": pa.array(reason.tolist()).dictionary_encode(),
             "geometry": shapely.to_wkb(shapely.polygons(outlines / self._mpp)),
+            **grade_columns(self._kind, cells),
         }
-        schema = _schema()
+        schema = self._schema
         self._parts.append(
             pa.table({k: pa.array(v).cast(schema.field(k).type) for k, v in columns.items()}, schema)
         )
@@ -136,20 +143,23 @@ class TruthWriter:
         """Return 0 without a marker, 1 negative, 2 positive."""
         if self._canvas.painter.marker is None:
             return np.zeros(len(cells), dtype=np.intp)
-        return np.where(cells.positive, 2, np.where(cells.kind == TUMOUR, 1, 0))
+        can_be = (cells.kind == TUMOUR) | (np.isin(cells.kind, STAINED_IMMUNE) & (self._kind == "pdl1"))
+        return np.where(cells.positive, 2, np.where(can_be, 1, 0))
 
     def _count(self, cells: Cells, reason: NDArray[np.str_], x: Any, y: Any) -> None:
         counts, tumour = self._sums.counts, cells.kind == TUMOUR
         clear = reason == ""
         counts["nuclei"] += len(cells)
         counts["nuclei_outside_artefacts"] += int(clear.sum())
-        for k, name in enumerate(CLASSES):
+        for k, name in enumerate(self._classes):
             counts[name] += int((cells.kind == k).sum())
         counts["tumour_outside_artefacts"] += int((tumour & clear).sum())
-        counts["positive"] += int(cells.positive.sum())
-        counts["positive_outside_artefacts"] += int((cells.positive & clear).sum())
+        positive = tumour & cells.positive
+        counts["positive"] += int(positive.sum())
+        counts["positive_outside_artefacts"] += int((positive & clear).sum())
         for name in REASONS:
             counts[f"tumour_in_{name}"] += int((tumour & (reason == name)).sum())
+        counts.update(count_grades(self._kind, cells, clear))
         for k, spot in enumerate(self._spots):
             near = tumour & (np.hypot(x - spot.x, y - spot.y) <= spot.radius)
             self._sums.hot[k, False] += int(near.sum())
@@ -170,6 +180,7 @@ class TruthWriter:
             counts=counts,
             areas_mm2=_areas(self._canvas),
             hot_spots=tuple(self._hot_spot(k, spot) for k, spot in enumerate(self._spots)),
+            scores=scores_of(settings.kind, counts),
         )
 
     def _hot_spot(self, k: int, spot: HotSpot) -> HotSpotTruth:
@@ -191,7 +202,7 @@ def write_json(target: Path, truth: PhantomTruth, canvas: Canvas) -> None:
         "format": FORMAT,
         "slide": truth.path.name,
         "cells": truth.cells_path.name,
-        "settings": asdict(settings),
+        "settings": _own_settings(settings),
         "truth": {
             "meaning": KINDS[settings.kind].truth,
             "asked": settings.truth_percent,
@@ -199,6 +210,7 @@ def write_json(target: Path, truth: PhantomTruth, canvas: Canvas) -> None:
             "value_outside_artefacts": truth.value_outside_artefacts,
         },
         "counts": truth.counts,
+        **({"scores": truth.scores} if truth.scores else {}),
         "areas_mm2": truth.areas_mm2,
         "hot_spots": [asdict(spot) | {"index": spot.index} for spot in truth.hot_spots],
         "white_point": [round(v, 3) for v in scanner.white_point],
@@ -209,6 +221,12 @@ def write_json(target: Path, truth: PhantomTruth, canvas: Canvas) -> None:
     }
     lines = ",\n".join(f"{json.dumps(key)}: {json.dumps(value)}" for key, value in document.items())
     target.write_text(f"{{\n{lines}\n}}\n", encoding="utf-8")
+
+
+def _own_settings(settings: PhantomSettings) -> dict[str, Any]:
+    """Return the settings that the kind takes."""
+    foreign = set(OWN_SETTINGS) - set(KINDS[settings.kind].takes)
+    return {name: value for name, value in asdict(settings).items() if name not in foreign}
 
 
 def _described(artefact: Artefact, mpp: float) -> dict[str, Any]:
@@ -251,7 +269,7 @@ def _named(codes: NDArray[Any], names: tuple[str, ...]) -> pa.DictionaryArray:
     return pa.DictionaryArray.from_arrays(pa.array(codes, pa.int32()), pa.array(names))
 
 
-def _schema() -> pa.Schema:
+def _schema(kind: str) -> pa.Schema:
     """Return the table's columns; readers of GeoParquet 1.1 find the outlines."""
     text = pa.dictionary(pa.int32(), pa.string())
     column = {"encoding": "WKB", "geometry_types": ["Polygon"], "crs": None}
@@ -267,6 +285,7 @@ def _schema() -> pa.Schema:
             ("area_um2", pa.float32()),
             ("artefact", text),
             ("geometry", pa.binary()),
+            *grade_schema(kind),
         ],
         metadata={"geo": json.dumps(geo)},
     )

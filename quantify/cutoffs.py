@@ -1,12 +1,14 @@
-"""Dated Ki-67 cut-offs, read once from the data file beside this module and checked."""
+"""Dated cut-offs, read from the data files beside this module and checked; the Ki-67 ones are read here."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from fractions import Fraction
 from functools import cache
+from itertools import pairwise
 from types import MappingProxyType
 from typing import Any, TypeVar
 
@@ -23,14 +25,19 @@ class Band:
     """One category of a scheme."""
 
     name: str
-    upto: int | None = None
-    """Upper end in percent; None for the last band."""
+    upto: int | Fraction | None = None
+    """Upper end, in percent unless the scheme says otherwise; None for the last band."""
     inclusive: bool = False
     """Whether an index of exactly ``upto`` still belongs."""
 
-    def holds(self, percent: Fraction) -> bool:
-        """Whether an exact percentage lies at or under the upper end."""
-        return self.upto is None or percent < self.upto or (self.inclusive and percent == self.upto)
+    def holds(self, value: Fraction) -> bool:
+        """Whether an exact value lies at or under the upper end."""
+        return self.upto is None or value < self.upto or (self.inclusive and value == self.upto)
+
+
+def band_of(bands: Sequence[Band], value: Fraction) -> str:
+    """Return the name of the first band, from low to high, that holds an exact value."""
+    return next(band.name for band in bands if band.holds(value))
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +58,7 @@ class Scheme:
 
     def categorise(self, percent: Fraction) -> str:
         """Return the category of an exact index; rounded values have no business here."""
-        return next(band.name for band in self.bands if band.holds(percent))
+        return band_of(self.bands, percent)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +83,7 @@ class Cutoffs:
         """Return a scheme by its id."""
         if name not in self.schemes:
             raise SettingsError(
-                f"no Ki-67 cut-offs named {name!r}", f"Choose from {', '.join(sorted(self.schemes))}."
+                f"no cut-offs named {name!r}", f"Choose from {', '.join(sorted(self.schemes))}."
             )
         return self.schemes[name]
 
@@ -84,19 +91,26 @@ class Cutoffs:
 @cache
 def ki67_cutoffs() -> Cutoffs:
     """Return the cut-offs that come with the package."""
+    return read_cutoffs(packaged_table(_FILE))
+
+
+def packaged_table(file: str) -> dict[str, Any]:
+    """Return a data file of this folder as the TOML reader gives it."""
     import tomllib
     from importlib.resources import files
 
-    return read_cutoffs(tomllib.loads(files(__package__).joinpath(_FILE).read_text(encoding="utf-8")))
+    return tomllib.loads(files(__package__).joinpath(file).read_text(encoding="utf-8"))
 
 
-def read_cutoffs(table: Mapping[str, Any]) -> Cutoffs:
-    """Check a parsed file of cut-offs and return it.
+def read_cutoffs(table: Mapping[str, Any], *, file: str = _FILE) -> Cutoffs:
+    """Check a parsed file of cut-offs and return its counts and schemes.
 
     Parameters
     ----------
     table : mapping
-        As the TOML reader returns it.
+        As the TOML reader returns it. Keys other than ``as_of``, ``count`` and ``scheme`` are not looked at.
+    file : str
+        Its name, for messages.
 
     Returns
     -------
@@ -107,42 +121,66 @@ def read_cutoffs(table: Mapping[str, Any]) -> Cutoffs:
     SettingsError
         If a key is missing, unknown or of the wrong type, or bands are out of order.
     """
-    try:
+    with checked(file):
         count = table["count"]
         schemes = [_read_scheme(dict(scheme)) for scheme in table["scheme"]]
         cutoffs = Cutoffs(
-            as_of=_typed(table["as_of"], date),
-            insufficient_below=_typed(count["insufficient_below"], int),
-            review_below=_typed(count["review_below"], int),
+            as_of=typed(table["as_of"], date),
+            insufficient_below=typed(count["insufficient_below"], int),
+            review_below=typed(count["review_below"], int),
             schemes=MappingProxyType({scheme.id: scheme for scheme in schemes}),
         )
-    except (KeyError, TypeError) as error:
-        raise _wrong(str(error)) from error
-    if len(schemes) != len(cutoffs.schemes) or not 0 < cutoffs.insufficient_below <= cutoffs.review_below:
-        raise _wrong("two schemes of one id, or counts out of order")
+        if len(schemes) != len(cutoffs.schemes):
+            raise ValueError("two schemes of one id")
+        if not 0 < cutoffs.insufficient_below <= cutoffs.review_below:
+            raise ValueError("counts out of order")
     return cutoffs
 
 
-def _read_scheme(record: dict[str, Any]) -> Scheme:
-    """Check one scheme: ordered bands with whole percentages, the last one open."""
-    bands = tuple(Band(**band) for band in record.pop("band"))
-    scheme = Scheme(**record, bands=bands)
-    _typed(scheme.minimum_nuclei, int)
-    ends = [_typed(band.upto, int) for band in bands[:-1]]
-    if not bands or bands[-1].upto is not None or ends != sorted(set(ends)):
-        raise _wrong(f"bands of {scheme.id} do not rise to an open last one")
-    if scheme.method not in ("global", "hot spot"):
-        raise _wrong(f"method {scheme.method!r} of {scheme.id} is neither global nor hot spot")
-    return scheme
+@contextmanager
+def checked(file: str) -> Iterator[None]:
+    """Turn whatever a wrong entry raises into one error that names the file."""
+    try:
+        yield
+    except (KeyError, TypeError, ValueError) as error:
+        what = f"no key {error}" if isinstance(error, KeyError) else str(error)
+        raise SettingsError(
+            f"{file}: {what}", f"Compare with the {file} that comes with the package."
+        ) from error
 
 
-def _typed(value: Any, kind: type[T]) -> T:
+def read_bands(records: Sequence[Mapping[str, Any]], *, of: str) -> tuple[Band, ...]:
+    """Check bands: rising ends, the last one open."""
+    bands = tuple(Band(**{**record, **_end(record)}) for record in records)
+    ends = [band.upto for band in bands[:-1]]
+    rising = all(a is not None and b is not None and a < b for a, b in pairwise(ends))
+    if not bands or bands[-1].upto is not None or None in ends or not rising:
+        raise ValueError(f"bands of {of} do not rise to an open last one")
+    return bands
+
+
+def typed(value: Any, kind: type[T]) -> T:
     """Return the value if it is of the kind; True is no whole number."""
-    if not isinstance(value, kind) or isinstance(value, bool):
+    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
         raise TypeError(f"{value!r} is not of type {kind.__name__}")
     return value
 
 
-def _wrong(what: str) -> SettingsError:
-    """Say what is wrong with the file."""
-    return SettingsError(f"Ki-67 cut-offs: {what}", f"Compare with the {_FILE} that comes with the package.")
+def exact_number(value: Any) -> int | Fraction:
+    """Return a whole number as it is and a text such as "100/3" as a fraction; floats are refused."""
+    return Fraction(value) if isinstance(value, str) else typed(value, int)
+
+
+def _end(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the exact upper end of a band, if it has one."""
+    return {"upto": exact_number(record["upto"])} if "upto" in record else {}
+
+
+def _read_scheme(record: dict[str, Any]) -> Scheme:
+    """Check one scheme: ordered bands, a known method."""
+    bands = read_bands(record.pop("band"), of=record["id"])
+    scheme = Scheme(**record, bands=bands)
+    typed(scheme.minimum_nuclei, int)
+    if scheme.method not in ("global", "hot spot"):
+        raise ValueError(f"method {scheme.method!r} of {scheme.id} is neither global nor hot spot")
+    return scheme

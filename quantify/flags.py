@@ -109,9 +109,7 @@ _TEXT = MappingProxyType(
         Flag.HER2_ISH_TOO_FEW_CELLS: (
             "In-situ hybridisation rests on fewer nuclei than the guideline asks for."
         ),
-        Flag.HER2_MIXED_PATTERN: (
-            "The score is reached only by adding strengths of stain of which none reaches it alone."
-        ),
+        Flag.HER2_MIXED_PATTERN: "Two strengths of stain pass the cut-off together, but neither does alone.",
         Flag.HER2_REFLEX_ISH: "Equivocal: test by in-situ hybridisation, on this specimen or a new one.",
         Flag.HER2_UNUSUAL_PATTERN: (
             "Incomplete moderate to intense stain in many cells, as in micropapillary cancer: such "

@@ -14,8 +14,15 @@ from .instances import fill_polygons
 
 __all__ = ["read_phantom"]
 
-NAMES = {"tumour": "Epithelial", "stroma": "Stromal", "lymphocyte": "Inflammatory"}
+NAMES = {
+    "tumour": "Epithelial",
+    "stroma": "Stromal",
+    "lymphocyte": "Inflammatory",
+    "macrophage": "Inflammatory",
+}
 """What the kinds of phantom nuclei are called where they have no stain label."""
+MEMBRANE_KINDS = ("her2", "pdl1")
+"""Kinds of phantom whose labels say what the membrane shows: their nuclei are all unstained."""
 
 
 def read_phantom(path: Path) -> LabelledImage:
@@ -33,6 +40,8 @@ def read_phantom(path: Path) -> LabelledImage:
     facts = json.loads(path.with_name(f"{base}.truth.json").read_text(encoding="utf-8"))
     kinds, labels = (np.array(table[name].to_pylist(), dtype=object) for name in ("class", "label"))
     settings = facts["settings"]
+    if settings["kind"] in MEMBRANE_KINDS:
+        labels = np.where(kinds == "tumour", "Negative", "")
     names = [label or NAMES[kind] for kind, label in zip(kinds, labels, strict=True)]
     return LabelledImage(
         "phantom",

@@ -28,7 +28,10 @@ __all__ = ["find_config", "paint_phantoms", "read_training_images", "train_detec
 
 FAINT = 0.15
 """Marks move to nuclei of which the first weights are no surer than this: an expert has seen them."""
-PHANTOM_KINDS = {"H-DAB": "ki67", "H&E": "he"}
+PHANTOM_KINDS = {"H-DAB": ("ki67", "her2", "er", "pdl1"), "H&E": ("he",)}
+"""Kinds that are painted in turn: brown membranes must not be taken for nuclei, nor hide them."""
+STROMA_SHARE = 0.35
+"""Share of painted nuclei that are not of the tumour, for kinds that take it."""
 
 
 def train_detector_model(
@@ -206,17 +209,20 @@ def paint_phantoms(
     """
     folder.mkdir(parents=True, exist_ok=True)
     images = []
+    kinds = PHANTOM_KINDS[stain]
     for number in range(count):
-        path = folder / f"{PHANTOM_KINDS[stain]}-{seed + number}.tiff"
+        kind = kinds[number % len(kinds)]
+        path = folder / f"{kind}-{seed + number}.tiff"
         if not path.exists():
             random = np.random.default_rng(seed + number)
             settings = PhantomSettings(
-                kind=PHANTOM_KINDS[stain],
+                kind=kind,
                 width=side,
                 height=side,
                 truth=float(random.uniform(5, 60)) if stain == "H-DAB" else None,
+                stroma_share=STROMA_SHARE if stain == "H-DAB" else None,
                 seed=seed + number,
-                scanner="ab"[number % 2],
+                scanner="ab"[(number + number // len(kinds)) % 2],
                 artefacts=False,
                 tissue_fraction=0.5,
             )

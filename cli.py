@@ -2,18 +2,40 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 import typer
+from typer.core import TyperGroup
 
-if TYPE_CHECKING:
-    from .workflows import CohortRun
+from .cli_options import (
+    Debug,
+    Device,
+    Json,
+    LicensePolicy,
+    Model,
+    Mpp,
+    Workers,
+    configure_logging,
+    print_json,
+    say,
+)
+from .cli_scoring import score_app, score_ki67
 
 __all__ = ["main"]
+
+
+class _RunFirst(TyperGroup):
+    """`validate RUN` means `validate run RUN`: what names no verb is the run itself."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Put the verb in where it was left out."""
+        if args and args[0] not in self.commands and args[0] != "--help":
+            args = ["run", *args]
+        return super().parse_args(ctx, args)
+
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -21,10 +43,11 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="From scanner file to slide-level pathology report. Research use only.",
 )
-score_app = typer.Typer(no_args_is_help=True, help="Score immunohistochemistry slides.")
 models_app = typer.Typer(no_args_is_help=True, help="The networks at hand: data, licence, figures.")
 train_app = typer.Typer(no_args_is_help=True, help="Train networks from labelled images.")
-validate_app = typer.Typer(no_args_is_help=True, help="Hold networks against labelled images.")
+validate_app = typer.Typer(
+    cls=_RunFirst, no_args_is_help=True, help="Hold runs against readings, networks against labelled images."
+)
 bench_app = typer.Typer(no_args_is_help=True, help="Measure slidelab on this machine.")
 app.add_typer(score_app, name="score")
 app.add_typer(models_app, name="models")
@@ -35,100 +58,32 @@ app.add_typer(bench_app, name="bench")
 USAGE_ERROR: Any = next(base for base in typer.BadParameter.__mro__ if base.__name__ == "ClickException")
 """What a wrong option raises: typer brings its own copy of click, or uses an installed one, by version."""
 
-Json = Annotated[bool, typer.Option("--json", help="Print JSON on standard output, for programs.")]
-Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks and debug logs.")]
-Mpp = Annotated[
-    float | None,
-    typer.Option(help="um per level-0 pixel, in place of what the files say.", show_default=False),
-]
-Model = Annotated[str, typer.Option(help="auto, a name from `slidelab models list`, or unmixed-nuclei.")]
-LicensePolicy = Annotated[
-    Literal["research", "permissive"],
-    typer.Option(help="research, or permissive: refuse weights trained on data for research only."),
-]
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")]
-Workers = Annotated[int, typer.Option(help="Parallel workers; 0 is one per core.")]
-Slides = Annotated[
-    list[str] | None,
-    typer.Argument(
-        help="Files, folders, globs, or a CSV list with columns path, mpp, id.", show_default=False
-    ),
-]
-
-
-@score_app.command("ki67")
-def score_ki67(  # noqa: PLR0913 -- one parameter per documented option of the command line
-    slides: Slides = None,
-    out: Annotated[Path, typer.Option(help="Results folder; run again to resume.")] = Path("results"),
-    mpp: Mpp = None,
-    positive_od: Annotated[
-        float | None,
-        typer.Option(
-            help="Least mean DAB density of a positive nucleus, OD (base 10); default: the network decides.",
-            show_default=False,
-        ),
-    ] = None,
-    model: Model = "auto",
-    license_policy: LicensePolicy = "research",
-    device: Device = "auto",
-    workers: Workers = 0,
-    scheduler: Annotated[
-        str,
-        typer.Option(help="auto (threads on one card, else processes), processes, threads, or tcp://..."),
-    ] = "auto",
-    resume: Annotated[
-        bool, typer.Option("--resume/--overwrite", help="Go on with an earlier run, or throw it away.")
-    ] = True,
-    retry_failed: Annotated[
-        bool, typer.Option("--retry-failed", help="Take the slides of the earlier run in --out that failed.")
-    ] = False,
-    clean: Annotated[
-        bool, typer.Option("--clean", help="Remove block fragments of finished slides.")
-    ] = False,
-    profile: Annotated[bool, typer.Option("--profile", help="Print where the time went.")] = False,
-    as_json: Json = False,
-    debug: Debug = False,
-) -> None:
-    """Ki-67 labelling index with interval, hot spot, cells and a report for each slide."""
-    from .workflows import Ki67, RunOptions, choose_detector, find_slides, run_cohort, slides_to_retry
-    from .workflows.runs.terminal import watch
-
-    _configure_logging(debug=debug)
-    detector = choose_detector(model, stain="H-DAB", policy=license_policy, device=device)
-    if scheduler == "auto":  # one process holds a card; its threads decode while others compute
-        scheduler = "threads" if detector.runs_on_card else "processes"
-    options = RunOptions(out, scheduler=scheduler, workers=workers, overwrite=not resume, clean=clean)
-    workflow = Ki67(positive_od=positive_od, detector=detector)
-    inputs = slides_to_retry(out, mpp=mpp) if retry_failed else find_slides(slides or [], mpp=mpp)
-    with watch(len(inputs), quiet=as_json) as progress:
-        run = run_cohort(workflow, inputs, options=options, progress=progress)
-    _print_run(run, as_json=as_json, profile=profile)
-    raise typer.Exit(run.exit_code)
-
 
 @app.command()
 def inspect(slide: Path, mpp: Mpp = None, as_json: Json = False, debug: Debug = False) -> None:
     """What a slide is, its resolution and where that comes from, its health, and what will work."""
     from .wsi import inspect_slide
 
-    _configure_logging(debug=debug)
+    configure_logging(debug=debug)
     inspection = inspect_slide(slide, mpp=mpp)
     if as_json:
-        _print_json(inspection.to_json())
+        print_json(inspection.to_json())
     else:
-        _say(inspection.to_text())
+        say(inspection.to_text())
     raise typer.Exit(0 if inspection.readable else 1)
 
 
 @app.command()
 def phantom(  # noqa: PLR0913 -- one parameter per documented option of the command line
     out: Annotated[Path, typer.Argument(help="The .tiff to write; its truth goes beside it.")],
-    kind: Annotated[str, typer.Option(help="ki67 or he.")] = "ki67",
+    kind: Annotated[str, typer.Option(help="ki67, er, pr, her2, pdl1 or he.")] = "ki67",
     size: Annotated[int, typer.Option(help="Side of level 0, px.")] = 4096,
     truth: Annotated[
         float | None,
         typer.Option(
-            help="ki67: labelling index in percent; he: tumour nuclei in percent.", show_default=False
+            help="Percent. ki67, er, pr: positive tumour nuclei; her2: cells with complete intense membrane; "
+            "pdl1: tumour proportion score; he: tumour nuclei.",
+            show_default=False,
         ),
     ] = None,
     seed: Annotated[int, typer.Option(help="Another seed, another slide.")] = 1,
@@ -144,7 +99,7 @@ def phantom(  # noqa: PLR0913 -- one parameter per documented option of the comm
     from .workflows.runs.terminal import bar
     from .wsi import PhantomSettings, write_phantom
 
-    _configure_logging(debug=debug)
+    configure_logging(debug=debug)
     settings = PhantomSettings(
         kind=kind,
         width=size,
@@ -167,9 +122,45 @@ def phantom(  # noqa: PLR0913 -- one parameter per documented option of the comm
         "truth_json": str(known.json_path),
     }
     if as_json:
-        _print_json(facts)
+        print_json(facts)
     else:
-        _say(f"{out}: {size} x {size} px, {facts['nuclei']:,} nuclei, truth {known.value or 0:.2f} %")
+        say(f"{out}: {size} x {size} px, {facts['nuclei']:,} nuclei, truth {known.value or 0:.2f} %")
+
+
+@app.command()
+def calibrate(  # noqa: PLR0913 -- one parameter per documented option of the command line
+    run: Annotated[Path, typer.Argument(help="Folder of the run that scored control or reference slides.")],
+    name: Annotated[str, typer.Option(help="Of the profile: laboratory, marker, clone.")],
+    out: Annotated[Path, typer.Option(help="The .toml to write; a picture goes beside it.")],
+    controls: Annotated[
+        Path | None,
+        typer.Option(
+            help="CSV: slide, level (negative, weak, moderate, strong or 0, 1+, 2+, 3+).", show_default=False
+        ),
+    ] = None,
+    reference: Annotated[
+        Path | None, typer.Option(help="CSV: slide, percent and/or h_score.", show_default=False)
+    ] = None,
+    marker: Annotated[
+        str | None, typer.Option(help="Make sure that the run is of this marker.", show_default=False)
+    ] = None,
+    version: Annotated[int, typer.Option(help="Raise it with each calibration.")] = 1,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing profile.")] = False,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Fit weak, moderate and strong to a laboratory's own slides: a profile for `score --lab`."""
+    from .workflows.calibrate import calibrate_run
+
+    configure_logging(debug=debug)
+    made = calibrate_run(
+        run, name=name, marker=marker, controls=controls, reference=reference, version=version
+    )
+    path = made.write(out, overwrite=overwrite)
+    if as_json:
+        print_json({"path": str(path), **made.to_json()})
+    else:
+        say(f"{made.to_text()}\n\nwritten: {path}")
 
 
 @app.command()
@@ -187,7 +178,7 @@ def demo(
     try:
         score_ki67([str(slide)], out=out / "results", workers=workers, profile=True, debug=debug)
     except typer.Exit as end:
-        _say(
+        say(
             compare_with_truth(
                 out / "results", slide.stem, truth=slide.with_suffix("").with_suffix(".truth.json")
             )
@@ -202,12 +193,10 @@ def doctor(as_json: Json = False) -> None:
 
     checks = examine_installation()
     if as_json:
-        _print_json(
-            {"ok": all(check.ok for check in checks), "checks": [check.to_json() for check in checks]}
-        )
+        print_json({"ok": all(check.ok for check in checks), "checks": [check.to_json() for check in checks]})
     else:
         for check in checks:
-            _say(f"{'ok  ' if check.ok else 'FAIL'}  {check.name:<22} {check.finding}")
+            say(f"{'ok  ' if check.ok else 'FAIL'}  {check.name:<22} {check.finding}")
     raise typer.Exit(0 if all(check.ok for check in checks) else 1)
 
 
@@ -225,17 +214,47 @@ def train_detector(
     from .workflows.learning.train import find_config, train_detector_model
     from .workflows.runs.terminal import training_bar
 
-    _configure_logging(debug=debug)
+    configure_logging(debug=debug)
     settings = find_config(config)
     with training_bar(settings.steps, quiet=as_json) as report:
         card = train_detector_model(
             settings, data=data, folder=out, device=device, overwrite=overwrite, report=report
         )
     if as_json:
-        _print_json({"card": str(card), "weights": str(card.with_suffix(".safetensors"))})
+        print_json({"card": str(card), "weights": str(card.with_suffix(".safetensors"))})
     else:
-        _say(f"model: {card}")
-        _say(f"use it with: SLIDELAB_MODELS={out} slidelab score ki67 SLIDES --model {settings.name}")
+        say(f"model: {card}")
+        say(f"use it with: SLIDELAB_MODELS={out} slidelab score ki67 SLIDES --model {settings.name}")
+
+
+@validate_app.command("run")
+def validate_finished_run(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="Results folder of a finished run.")],
+    reference: Annotated[
+        Path, typer.Option(help="CSV list: slide, value and/or category, optionally patient and reader.")
+    ],
+    cutoff: Annotated[
+        list[float] | None,
+        typer.Option(help="Cut-off for sensitivity and specificity; repeat for more.", show_default=False),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder to write into; default: the run's.", show_default=False)
+    ] = None,
+    allow_unmatched: Annotated[
+        bool, typer.Option("--allow-unmatched", help="List slides that only one side has, and go on.")
+    ] = False,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """A run beside reference readings: kappa, ICC, bias, limits, sensitivity, with intervals and a report."""
+    from .workflows.validate_run import validate_run
+
+    configure_logging(debug=debug)
+    validation = validate_run(run, reference, out=out, cutoffs=cutoff or (), allow_unmatched=allow_unmatched)
+    if as_json:
+        print_json(validation.to_json())
+    else:
+        say(validation.to_text())
 
 
 @validate_app.command("detector")
@@ -256,7 +275,7 @@ def validate_detector(  # noqa: PLR0913 -- one parameter per documented option o
     from .workflows.learning.validate_detector import validate_models, write_validation
     from .workflows.runs.terminal import bar
 
-    _configure_logging(debug=debug)
+    configure_logging(debug=debug)
     with bar("images", quiet=as_json) as advance:
         report = validate_models(
             model or ["auto", "unmixed-nuclei"],
@@ -269,10 +288,10 @@ def validate_detector(  # noqa: PLR0913 -- one parameter per documented option o
         )
     write_validation(report, out)
     if as_json:
-        _print_json(report.to_json())
+        print_json(report.to_json())
     else:
-        _say(report.to_markdown())
-        _say(f"written: {out}")
+        say(report.to_markdown())
+        say(f"written: {out}")
 
 
 @models_app.command("list")
@@ -282,9 +301,9 @@ def models_list(license_policy: LicensePolicy = "research", as_json: Json = Fals
 
     models = list_models(license_policy)
     if as_json:
-        _print_json(models.to_json())
+        print_json(models.to_json())
     else:
-        _say(models.to_text())
+        say(models.to_text())
 
 
 @models_app.command("show")
@@ -294,9 +313,9 @@ def models_show(name: str, as_json: Json = False) -> None:
 
     model = describe_model(name)
     if as_json:
-        _print_json(model.to_json())
+        print_json(model.to_json())
     else:
-        _say(model.to_text())
+        say(model.to_text())
 
 
 @models_app.command("pull")
@@ -310,9 +329,9 @@ def models_pull(
 
     model = pull_model(reference, policy=license_policy)
     if as_json:
-        _print_json(model.to_json())
+        print_json(model.to_json())
     else:
-        _say(model.to_text())
+        say(model.to_text())
 
 
 @bench_app.command("read")
@@ -376,50 +395,14 @@ def bench_memory(
     _report(figures, as_json=as_json)
 
 
-def _print_run(run: CohortRun, *, as_json: bool, profile: bool) -> None:
-    """Print one line per slide, then where to look."""
-    if as_json:
-        for outcome in run.outcomes:
-            _print_json(outcome.to_json(run.out))
-        return
-    from .workflows.runs.terminal import describe_profile, describe_run
-
-    _say(describe_run(run))
-    if profile:
-        _say(describe_profile(run))
-
-
 def _report(figures: Mapping[str, Any], *, as_json: bool) -> None:
     """Print a bench's figures as one JSON object or a line each."""
     if as_json:
-        _print_json(figures)
+        print_json(figures)
     else:
         width = max(map(len, figures))
         for name, value in figures.items():
-            _say(f"{name:<{width}}  {value}")
-
-
-def _say(text: str) -> None:
-    """Print for people."""
-    typer.echo(text)
-
-
-def _print_json(value: Mapping[str, Any]) -> None:
-    """Print one JSON object on one line."""
-    typer.echo(json.dumps(value, allow_nan=False))
-
-
-def _configure_logging(*, debug: bool) -> None:
-    """Send logs to standard error; only the command line may do that, never the library."""
-    import logging
-
-    logging.basicConfig(
-        level=logging.DEBUG if debug else logging.WARNING,
-        format="%(levelname)s %(name)s: %(message)s",
-        stream=sys.stderr,
-    )
-    for noisy in ("distributed", "asyncio", "tifffile", "matplotlib", "PIL", "bokeh", "tornado"):
-        logging.getLogger(noisy).setLevel(logging.CRITICAL)
+            say(f"{name:<{width}}  {value}")
 
 
 def main(arguments: list[str] | None = None) -> None:

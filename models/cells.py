@@ -16,6 +16,11 @@ __all__ = ["CellTable"]
 Floats = NDArray[np.float32]
 
 
+def _no_rings() -> NDArray[np.uint8]:
+    """Stand in for rings that nobody read."""
+    return np.empty((0, 0), np.uint8)
+
+
 @dataclass(frozen=True)
 class CellTable:
     """Cells with star-convex outlines, one row per cell, as columns.
@@ -30,9 +35,9 @@ class CellTable:
     y: NDArray[np.float64]
     """Centroid, px: (N,)."""
     outlines: NDArray[np.float64]
-    """Vertices x, y of each outline in order, px, not closed: (N, V, 2)."""
+    """Vertices x, y of each outline in order, px, not closed: (N, V, 2); of the cell if there are rings."""
     area_um2: Floats
-    """Area inside the outline, um2: (N,)."""
+    """Area of the nucleus, um2: (N,)."""
     probability: Floats
     """Detector's confidence, 0-1: (N,)."""
     labels: NDArray[np.uint8]
@@ -41,6 +46,8 @@ class CellTable:
     """Names of the classes."""
     measurements: Mapping[str, Floats] = field(default_factory=dict)
     """Further columns by name, each (N,), such as ``dab_od_mean`` in OD (base 10)."""
+    rings: NDArray[np.uint8] = field(default_factory=_no_rings)
+    """Density of the membrane at each vertex of the outline, hundredths of OD, 255 for more: (N, V or 0)."""
 
     def __post_init__(self) -> None:
         """Check shapes and labels at the door."""
@@ -55,6 +62,13 @@ class CellTable:
             raise InvalidTableError(
                 f"outlines have shape {self.outlines.shape}, expected ({count}, vertices, 2)",
                 "Give every cell the same number of vertices.",
+            )
+        if not self.rings.size and not self.rings.shape[-1]:
+            object.__setattr__(self, "rings", np.empty((count, 0), np.uint8))
+        if self.rings.shape not in ((count, 0), self.outlines.shape[:2]):
+            raise InvalidTableError(
+                f"rings have shape {self.rings.shape}, expected {self.outlines.shape[:2]}",
+                "Give a ring one value for each vertex of its outline.",
             )
         if count and int(self.labels.max()) >= len(self.classes):
             raise InvalidTableError(
@@ -76,6 +90,7 @@ class CellTable:
             labels=self.labels[rows],
             classes=self.classes,
             measurements={name: column[rows] for name, column in self.measurements.items()},
+            rings=self.rings[rows],
         )
 
     @classmethod
@@ -88,8 +103,9 @@ class CellTable:
         def column(name: str) -> Any:
             return np.concatenate([getattr(table, name) for table in tables])
 
+        names = ("x", "y", "outlines", "area_um2", "probability", "labels", "rings")
         return cls(
-            **{name: column(name) for name in ("x", "y", "outlines", "area_um2", "probability", "labels")},
+            **{name: column(name) for name in names},
             classes=first.classes,
             measurements={
                 name: np.concatenate([table.measurements[name] for table in tables])
@@ -116,4 +132,5 @@ class CellTable:
             labels=self.labels,
             classes=self.classes,
             measurements=self.measurements,
+            rings=self.rings,
         )

@@ -15,6 +15,16 @@ from .agreement import (
 from .area import microscope_field_mm2, pixel_area_mm2
 from .assessed_region import AssessedRegion
 from .average_precision import ScoredPoints, average_precision
+from .calibration import (
+    LEVELS,
+    THRESHOLD_NAMES,
+    StainedSlide,
+    ThresholdFit,
+    count_strengths,
+    fit_controls,
+    membrane_strength,
+)
+from .calibration_reference import ReferenceFit, ReferencePoint, fit_reference
 from .clusters import largest_cluster
 from .cutoffs import Cutoffs, ki67_cutoffs
 from .densities import (
@@ -63,7 +73,13 @@ from .hotspot import HOT_SPOT_COUNT, HOT_SPOT_MAX_RADIUS_UM, HotSpot, find_hot_s
 from .immune import Nearness, TilMeasure, estimator_for, nearness_scores, score_immune
 from .immune_cutoffs import immune_cutoffs
 from .intensity import START_BINS, IntensityBins, intensity_counts, intensity_levels
-from .interval import bootstrap_by_patient, bootstrap_index_interval, wilson_interval
+from .interval import (
+    BOOTSTRAP_DRAWS,
+    BOOTSTRAP_SEED,
+    bootstrap_by_patient,
+    bootstrap_index_interval,
+    wilson_interval,
+)
 from .ki67 import (
     fda_high_ki67,
     hot_spot_score,
@@ -102,14 +118,18 @@ from .threshold import count_by_threshold, index_by_threshold, index_curve
 from .weighted import mean_of_fields_index, weighted_index, weighted_standard_error
 
 __all__ = [
+    "BOOTSTRAP_DRAWS",
+    "BOOTSTRAP_SEED",
     "COMPLETE_SHARE",
     "FOUR_DENSITIES",
     "HOT_SPOT_COUNT",
     "HOT_SPOT_MAX_RADIUS_UM",
+    "LEVELS",
     "MEMBRANE_CONTRAST_OD",
     "SOME_SHARE",
     "SPECIMENS",
     "START_BINS",
+    "THRESHOLD_NAMES",
     "Accuracy",
     "Allred",
     "AssessedRegion",
@@ -142,12 +162,16 @@ __all__ = [
     "Pdl1Evidence",
     "ReceptorCutoffs",
     "ReferenceCohort",
+    "ReferenceFit",
+    "ReferencePoint",
     "RegionCount",
     "RocArea",
     "Score",
     "ScoredPoints",
     "SlideResult",
+    "StainedSlide",
     "Status",
+    "ThresholdFit",
     "TilMeasure",
     "TumourRegions",
     "aggregated_jaccard",
@@ -172,6 +196,7 @@ __all__ = [
     "count_by_threshold",
     "count_membranes",
     "count_pdl1_cells",
+    "count_strengths",
     "density_score",
     "dice_of_masks",
     "dice_of_objects",
@@ -181,6 +206,8 @@ __all__ = [
     "fill_polygons",
     "find_hot_spot",
     "find_neighbours",
+    "fit_controls",
+    "fit_reference",
     "gastric_biopsy_score",
     "gastric_levels",
     "gastric_resection_score",
@@ -205,6 +232,7 @@ __all__ = [
     "match_points",
     "mean_absolute_error",
     "mean_of_fields_index",
+    "membrane_strength",
     "microscope_field_mm2",
     "nearness_scores",
     "neuroendocrine_grade",

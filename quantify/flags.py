@@ -17,6 +17,7 @@ class Flag(StrEnum):
     CONTROLS_AS_EXPECTED = "CONTROLS_AS_EXPECTED"
     CONTROL_CHECK_NEEDED = "CONTROL_CHECK_NEEDED"
     CONTROL_FAILED = "CONTROL_FAILED"
+    CORRECTED_BY_HAND = "CORRECTED_BY_HAND"
     CPS_CAPPED = "CPS_CAPPED"
     CUTOFF_NEEDS_MORE = "CUTOFF_NEEDS_MORE"
     DENSITIES_INCOMPLETE = "DENSITIES_INCOMPLETE"
@@ -38,11 +39,21 @@ class Flag(StrEnum):
     IMMUNE_CELLS_NOT_COUNTED = "IMMUNE_CELLS_NOT_COUNTED"
     INDICATION_WITHDRAWN = "INDICATION_WITHDRAWN"
     INTERNAL_CONTROL_ABSENT = "INTERNAL_CONTROL_ABSENT"
+    LAB_FEW_SLIDES = "LAB_FEW_SLIDES"
+    LAB_GRADES_NOT_FITTED = "LAB_GRADES_NOT_FITTED"
+    LAB_LEVELS_OVERLAP = "LAB_LEVELS_OVERLAP"
+    LAB_NO_BETTER_THAN_START = "LAB_NO_BETTER_THAN_START"
+    LAB_PROFILE_OTHER_DETECTOR = "LAB_PROFILE_OTHER_DETECTOR"
+    LAB_PROFILE_OTHER_RESOLUTION = "LAB_PROFILE_OTHER_RESOLUTION"
+    LAB_THRESHOLDS_UNSTABLE = "LAB_THRESHOLDS_UNSTABLE"
+    LAB_THRESHOLD_AT_LIMIT = "LAB_THRESHOLD_AT_LIMIT"
+    LAB_WEAK_NOT_FITTED = "LAB_WEAK_NOT_FITTED"
     NO_REFERENCE_COHORT = "NO_REFERENCE_COHORT"
     NO_STAINED_NUCLEI = "NO_STAINED_NUCLEI"
     NO_STROMA = "NO_STROMA"
     NO_TARGET = "NO_TARGET"
     PDL1_NO_STROMA = "PDL1_NO_STROMA"
+    NUCLEAR_STAIN = "NUCLEAR_STAIN"
     REFERENCE_COHORT_SMALL = "REFERENCE_COHORT_SMALL"
     REGION_EMPTY = "REGION_EMPTY"
     RESOLUTION_UNKNOWN = "RESOLUTION_UNKNOWN"
@@ -72,6 +83,7 @@ _TEXT = MappingProxyType(
         Flag.CONTROL_FAILED: (
             "A control did not stain as expected, so the stain shows nothing and no category is given."
         ),
+        Flag.CORRECTED_BY_HAND: "A person changed cells or outlines after the software had found them.",
         Flag.CPS_CAPPED: (
             "More than 100 stained cells per 100 tumour cells; by definition the score is reported as 100."
         ),
@@ -131,6 +143,31 @@ _TEXT = MappingProxyType(
         Flag.INTERNAL_CONTROL_ABSENT: (
             "The slide holds no internal control, so a failed stain would look the same as a negative tumour."
         ),
+        Flag.LAB_FEW_SLIDES: "The laboratory's thresholds rest on few slides.",
+        Flag.LAB_GRADES_NOT_FITTED: (
+            "The laboratory's profile has no moderate and strong thresholds of its own; start values grade."
+        ),
+        Flag.LAB_LEVELS_OVERLAP: (
+            "Control slides of neighbouring strength overlap, so the thresholds misjudge many cells."
+        ),
+        Flag.LAB_NO_BETTER_THAN_START: (
+            "On slides left out of the fit, the laboratory's thresholds did worse than the start values."
+        ),
+        Flag.LAB_PROFILE_OTHER_DETECTOR: (
+            "The laboratory's thresholds were fitted with another detector, or another version of it."
+        ),
+        Flag.LAB_PROFILE_OTHER_RESOLUTION: (
+            "The laboratory's thresholds were fitted at another working resolution."
+        ),
+        Flag.LAB_THRESHOLDS_UNSTABLE: (
+            "Other slides of the laboratory could have swapped two thresholds: their intervals overlap."
+        ),
+        Flag.LAB_THRESHOLD_AT_LIMIT: (
+            "A threshold of the laboratory lies at an end of the range that was searched."
+        ),
+        Flag.LAB_WEAK_NOT_FITTED: (
+            "The laboratory's profile has no weak threshold of its own; the start value tells positive."
+        ),
         Flag.NO_REFERENCE_COHORT: (
             "Without a fixed reference cohort there is no density score, only densities."
         ),
@@ -140,6 +177,10 @@ _TEXT = MappingProxyType(
             "The region holds no cell to be near to: distances are infinite, and the share near one is 0."
         ),
         Flag.PDL1_NO_STROMA: "The assay needs stroma beside the tumour cells, and there is none.",
+        Flag.NUCLEAR_STAIN: (
+            "In many tumour cells the nucleus is browner than the membrane, which does not look like a "
+            "membrane marker: no category is given."
+        ),
         Flag.REFERENCE_COHORT_SMALL: "The reference cohort has too few patients for fine percentiles.",
         Flag.REGION_EMPTY: "The region has no assessed tissue, so it has no density.",
         Flag.RESOLUTION_UNKNOWN: "The size of a pixel is unknown, so there is no area, density or distance.",

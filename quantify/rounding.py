@@ -9,7 +9,18 @@ from types import MappingProxyType
 from ..errors import InvalidTableError
 
 PLACES_BY_UNIT = MappingProxyType(
-    {"CPS": 0, "cells/mm²": 0, "µm": 1, "mm": 2, "mm²": 2, "kappa": 2, "ICC": 2}
+    {
+        "CPS": 0,
+        "of 300": 0,
+        "of 8": 0,
+        "of 3": 1,
+        "cells/mm²": 0,
+        "µm": 1,
+        "mm": 2,
+        "mm²": 2,
+        "kappa": 2,
+        "ICC": 2,
+    }
 )
 """Decimal places shown for each unit; percent has its own rule, any other unit gets two places."""
 

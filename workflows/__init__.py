@@ -1,6 +1,9 @@
 """One module per clinical question, the cohort runner, reports and exports."""
 
+from .ihc.her2 import Her2
+from .ihc.hormone_receptor import EstrogenReceptor, ProgesteroneReceptor
 from .ihc.ki67 import Ki67
+from .ihc.pdl1 import Pdl1
 from .runs.cohort import run_cohort
 from .runs.inputs import SlideInput, find_slides
 from .runs.run_folder import slides_to_retry
@@ -9,7 +12,11 @@ from .slides.tile_detector import choose_detector
 
 __all__ = [
     "CohortRun",
+    "EstrogenReceptor",
+    "Her2",
     "Ki67",
+    "Pdl1",
+    "ProgesteroneReceptor",
     "RunOptions",
     "SlideInput",
     "SlideOutcome",

@@ -32,6 +32,8 @@ class Evidence:
     """Tissue that could not be read or worked on."""
     region: TumourRegion | None = None
     """The user's outline of the tumour."""
+    notes: tuple[str, ...] = ()
+    """Further flags, such as of the laboratory's profile."""
 
     @property
     def field_interval(self) -> Interval | None:
@@ -59,4 +61,4 @@ class Evidence:
             flags.append(Flag.TUMOUR_NOT_SEPARATED)
         if self.plan.slide.mpp is not None:
             flags.append("RESOLUTION_BY_USER")
-        return tuple(flags)
+        return (*flags, *self.notes)

@@ -23,7 +23,7 @@ from ..slides.plan import SlidePlan
 from ..slides.tally import THRESHOLDS, Tally
 from ..slides.tile_detector import TileDetector
 from .evidence import Evidence
-from .report_parts import limits_of
+from .report_parts import limits_of, scale_of
 from .workflow import IhcWorkflow
 
 __all__ = ["Ki67"]
@@ -66,9 +66,19 @@ class Ki67(IhcWorkflow):
 
     def rule(self, detector: TileDetector) -> NuclearRule:
         """Which nuclei count, and which of them are positive; with the detector fitted to the slide."""
-        by_density = self.positive_od is not None or not detector.tells_positive
-        threshold = (self.positive_od or POSITIVE_OD) if by_density else None
+        by_density = self.chosen_od is not None or not detector.tells_positive
+        threshold = (self.chosen_od or POSITIVE_OD) if by_density else None
         return NuclearRule(threshold, detector.tumour_threshold)
+
+    @property
+    def has_own_thresholds(self) -> bool:
+        """Whether the user named thresholds of stain."""
+        return self.positive_od is not None
+
+    @property
+    def chosen_od(self) -> float | None:
+        """Threshold that somebody chose: on the command line, or by calibration."""
+        return self.positive_od or (None if self.lab is None else self.lab.bins.weak)
 
     def own_settings(self) -> dict[str, Any]:
         """Threshold in use."""
@@ -77,7 +87,7 @@ class Ki67(IhcWorkflow):
     @property
     def usual_threshold(self) -> float:
         """Threshold that the charts compare with, OD."""
-        return self.positive_od or POSITIVE_OD
+        return self.chosen_od or POSITIVE_OD
 
     def hot_spot(self, tally: Tally) -> HotSpot | None:
         """Return the 500 neighbours with the highest index."""
@@ -102,15 +112,19 @@ class Ki67(IhcWorkflow):
             tissue_method=plan.tissue.method,
             positive_od=self.rule(plan.detector).positive_od,
             tumour_threshold=plan.detector.tumour_threshold,
-            positive_od_source="default" if self.positive_od is None else "user",
+            positive_od_source=self._source(),
             hot_spot_nuclei=HOT_SPOT_COUNT,
             hot_spot_radius_um=HOT_SPOT_MAX_RADIUS_UM,
             field_seed=FIELD_SEED,
             limits=limits_of(self.detector),
         )
 
+    def _source(self) -> str:
+        """Who set the threshold."""
+        if self.positive_od is None and self.lab is not None:
+            return f"laboratory profile {self.lab.identity}"
+        return "default" if self.positive_od is None else "user"
+
     def scale(self, result: SlideResult) -> CategoryScale | None:
         """Return the cut-offs behind the category."""
-        scheme = ki67_cutoffs().scheme("ikwg-2021")
-        bands = tuple((band.name, None if band.upto is None else float(band.upto)) for band in scheme.bands)
-        return CategoryScale(scheme.title, scheme.source, bands, scheme.note)
+        return scale_of(ki67_cutoffs().scheme("ikwg-2021"))

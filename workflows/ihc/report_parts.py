@@ -7,9 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from ...quantify.cutoffs import Scheme
 from ...wsi import Slide
 from ..report.charts import StainHistogram
 from ..report.content import (
+    CategoryScale,
     ClassCount,
     DetectorFacts,
     Provenance,
@@ -28,7 +30,7 @@ from ..slides.tally import THRESHOLDS, Tally, seam_density
 from ..slides.tile_detector import LearnedDetector, TileDetector
 from .evidence import Evidence
 
-__all__ = ["histogram_of", "limits_of", "quality_figures", "report_facts", "report_pictures"]
+__all__ = ["histogram_of", "limits_of", "quality_figures", "report_facts", "report_pictures", "scale_of"]
 
 OVERVIEW_PX = 1600
 """Longest side of the overview picture, px."""
@@ -137,6 +139,12 @@ def limits_of(detector: TileDetector) -> tuple[str, ...]:
     if limits is not None:
         return tuple(limits)
     return ("Nuclei are found by unmixing and blob detection, without training; tumour is not told apart.",)
+
+
+def scale_of(scheme: Scheme) -> CategoryScale:
+    """Return the cut-offs of a scheme, as a report shows them."""
+    bands = tuple((band.name, None if band.upto is None else float(band.upto)) for band in scheme.bands)
+    return CategoryScale(scheme.title, scheme.source, bands, scheme.note)
 
 
 def _circle(evidence: Evidence) -> Circle | None:

@@ -9,7 +9,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from ...quantify import HotSpot, SlideResult, Status, index_curve, worst_status
+from ...errors import SettingsError
+from ...quantify import HotSpot, SlideResult, index_curve
 from ...tiling import remove_leftovers, stage_key, write_json
 from ...wsi import Slide, open_slide
 from ..report.charts import ThresholdCurve
@@ -28,15 +29,19 @@ from ..slides.plan import PlanSettings, SlidePlan, halo_of, load_plan, make_plan
 from ..slides.qupath import QuPathAnnotation, write_qupath
 from ..slides.tally import THRESHOLDS, CellJudge, Tally, judge_cells, tally_cells
 from ..slides.tile_detector import TileDetector, choose_detector
+from .correction import Correction
+from .doubt import without_categories
 from .evidence import Evidence
+from .recipe import write_recipe
 from .report_parts import histogram_of, quality_figures, report_facts, report_pictures
 
 if TYPE_CHECKING:
+    from ..lab_profile import LabProfile
     from ..slides.tumour_region import TumourRegion
 
 __all__ = ["IhcWorkflow"]
 
-FINISH_VERSION = 3
+FINISH_VERSION = 4
 """Raised whenever the same cells would give another report."""
 CURVE_BAND = 0.05
 """Half width of the threshold band that the report compares, OD."""
@@ -57,11 +62,14 @@ class IhcWorkflow(ABC):
     tumour : Path, optional
         Outlines of the tumour by a user's hand (QuPath GeoJSON or ASAP XML): a file for one slide, or a
         folder with one file per slide, named after it.
+    lab : LabProfile, optional
+        Thresholds of a laboratory, from `calibrate_run`.
     """
 
     plan: PlanSettings = field(default_factory=PlanSettings)
     detector: TileDetector = field(default_factory=partial(choose_detector, "auto", stain="H-DAB"))
     tumour: Path | None = None
+    lab: LabProfile | None = None
 
     name: ClassVar[str]
     """Of the workflow, such as ``ki67``."""
@@ -72,6 +80,12 @@ class IhcWorkflow(ABC):
 
     def __post_init__(self) -> None:
         """Refuse settings that cannot give a right number."""
+        if self.lab is not None:
+            self.lab.check_marker(self.name)
+            if self.has_own_thresholds:
+                raise SettingsError(
+                    f"thresholds beside the laboratory profile {self.lab.identity}", "Give one of the two."
+                )
         halo_of(self.plan, self.detector, mpp=0.98 * self.plan.mpp)  # the plane may be 2 % finer than asked
 
     @abstractmethod
@@ -89,6 +103,11 @@ class IhcWorkflow(ABC):
     @abstractmethod
     def methods(self, plan: SlidePlan) -> MethodFacts:
         """Return how cells were judged, for the methods paragraph."""
+
+    @property
+    def has_own_thresholds(self) -> bool:
+        """Whether the user named thresholds of stain."""
+        return False
 
     def hot_spot(self, tally: Tally) -> HotSpot | None:
         """Return the place of the highest index, for markers whose guideline asks for it."""
@@ -109,13 +128,19 @@ class IhcWorkflow(ABC):
 
     def settings(self) -> dict[str, Any]:
         """Return everything that shapes its numbers, as plain JSON values."""
-        region = {} if self.tumour is None else {"tumour": str(self.tumour)}
+        told = {} if self.tumour is None else {"tumour": self.tumour.name}
+        if self.lab is not None:
+            told["lab"] = self.lab.identity
         return {
             **self.own_settings(),
             "plan": asdict(self.plan),
             "detector": self.detector.facts(),
-            **region,
+            **told,
         }
+
+    def thresholds_from(self) -> str:
+        """Say whose thresholds they are, as the end of a sentence."""
+        return "" if self.lab is None else f" (thresholds of the laboratory profile {self.lab.identity})"
 
     def prepare(self, slide: SlideInput, folder: Path) -> Receipt:
         """Plan the slide and say which tiles are to do; runs on a worker."""
@@ -151,6 +176,7 @@ class IhcWorkflow(ABC):
         cells = folder / "cells.parquet"
         judge = CellJudge(self.rule(plan.detector), plan.quality, region)
         judge_cells(plan, store, tiles, judge=judge, path=cells)
+        write_recipe(folder / "work", self, region=region)
         self.report(folder, plan, region=region, missing_mm2=plan.missing_mm2(missing) + plan.unseen_mm2)
         record: dict[str, Any] = json.loads((folder / "report.json").read_text(encoding="utf-8"))
         if not missing and not failures:
@@ -158,9 +184,16 @@ class IhcWorkflow(ABC):
         return record
 
     def report(
-        self, folder: Path, plan: SlidePlan, *, region: TumourRegion | None, missing_mm2: float
+        self,
+        folder: Path,
+        plan: SlidePlan,
+        *,
+        region: TumourRegion | None,
+        missing_mm2: float,
+        correction: Correction | None = None,
     ) -> None:
         """Score the judged cells of a slide's folder and write everything that is said of them."""
+        correction = correction or Correction(self.settings())
         cells, rule = folder / "cells.parquet", self.rule(plan.detector)
         tally = tally_cells(cells, plan, rule=rule, with_areas=self.needs_areas)
         # Pictures may show damage as white; no count comes from here.
@@ -179,9 +212,10 @@ class IhcWorkflow(ABC):
                 hot_spot=self.hot_spot(tally),
                 missing_mm2=missing_mm2,
                 region=region,
+                notes=(*correction.flags, *self._lab_flags(plan)),
             )
             result = _doubted(self.score(evidence), plan)
-            content = self._content(opened, evidence, result, cells)
+            content = self._content(opened, evidence, result, cells, correction=correction)
             self._write_outputs(folder, opened, evidence, content, cells)
 
     def region(self, slide: SlideInput) -> TumourRegion | None:
@@ -206,11 +240,13 @@ class IhcWorkflow(ABC):
         }
         return folder / "work" / f"done-{stage_key(facts)}.json"
 
-    def _content(self, slide: Slide, evidence: Evidence, result: SlideResult, cells: Path) -> ReportContent:
+    def _content(
+        self, slide: Slide, evidence: Evidence, result: SlideResult, cells: Path, *, correction: Correction
+    ) -> ReportContent:
         """Gather what the report says and shows."""
         plan = evidence.plan
         return ReportContent(
-            **report_facts(slide, evidence, detector=self.detector, settings=self.settings()),
+            **report_facts(slide, evidence, detector=self.detector, settings=correction.told_settings()),
             result=result,
             methods=self.methods(plan),
             scale=self.scale(result),
@@ -218,7 +254,22 @@ class IhcWorkflow(ABC):
             histogram=histogram_of(evidence.tally),
             pictures=report_pictures(slide, evidence, cells),
             words=self.words,
-            advice=self.advice(result),
+            advice=(*correction.sentences(result), *self.advice(result)),
+        )
+
+    def _lab_flags(self, plan: SlidePlan) -> tuple[str, ...]:
+        """Say where the laboratory's profile was made with another detector."""
+        if self.lab is None:
+            return ()
+        facts = plan.detector.facts()
+        rings = f"{facts['membranes']}, {facts['expansion_um']:g} um" if "membranes" in facts else ""
+        return self.lab.check_fits(
+            self.name,
+            plan.detector.name,
+            version=str(plan.detector.version),
+            sha256=str(facts.get("sha256", "")),
+            mpp=self.plan.mpp,
+            membranes=rings,
         )
 
     def _curve(self, tally: Tally) -> ThresholdCurve | None:
@@ -262,5 +313,4 @@ def _doubted(result: SlideResult, plan: SlidePlan) -> SlideResult:
     """Take the categories away where the stain is another: numbers may be looked at, no more."""
     if not REVIEW_FLAGS & set(plan.flags):
         return result
-    scores = tuple(replace(score, category=None) for score in result.scores)
-    return replace(result, scores=scores, status=worst_status(result.status, Status.REVIEW))
+    return without_categories(result)

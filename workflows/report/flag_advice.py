@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ...quantify import Status, explain_flag
+from .marker_advice import MARKER_ADVICE
 
 __all__ = ["Note", "StatusWords", "describe_reason", "describe_status", "explain"]
 
@@ -35,7 +36,7 @@ class StatusWords:
 
 
 _STATUS: Mapping[Status, StatusWords] = {
-    Status.OK: StatusWords("Complete", "Enough nuclei were counted and the slide passed its checks.", "good"),
+    Status.OK: StatusWords("Complete", "Enough cells were counted and the slide passed its checks.", "good"),
     Status.REVIEW: StatusWords(
         "Look before use",
         "There is a number, but something named below needs a pathologist's eye first.",
@@ -62,6 +63,10 @@ _NOTES: Mapping[str, tuple[str, str]] = {
     "BELOW_SCHEME_MINIMUM": (
         "Fewer nuclei were counted than the cut-offs ask for, so no category is given.",
         "Score another block or slide, or report the index without a category.",
+    ),
+    "CORRECTED_BY_HAND": (
+        "A person changed cells or outlines after the software had found them; this number rests on that.",
+        "Compare it with the report of the run itself; changes.json lists what was changed and by how much.",
     ),
     "EMPTY_FIELDS_LEFT_OUT": (
         "Fields without tumour nuclei have no index and were left out.",
@@ -93,6 +98,42 @@ _NOTES: Mapping[str, tuple[str, str]] = {
         "Tumour nuclei were not told from stroma and inflammation: all nuclei on the tissue are counted.",
         "Expect a lower index than a count of tumour nuclei alone; compare with the outlined fields below, "
         "and read the number as a tumour index only where tumour fills the tissue.",
+    ),
+    "LAB_FEW_SLIDES": (
+        "The laboratory's thresholds rest on few slides.",
+        "Add slides and calibrate again; until then expect the thresholds to move.",
+    ),
+    "LAB_GRADES_NOT_FITTED": (
+        "The laboratory's profile has no moderate and strong thresholds of its own; start values grade.",
+        "Trust the percentage; for the grades calibrate with control slides or reference H-scores.",
+    ),
+    "LAB_LEVELS_OVERLAP": (
+        "Control slides of neighbouring strength overlap, so the thresholds misjudge many cells.",
+        "Calibrate with controls of even stain, such as cell lines, or outline the tumour on them.",
+    ),
+    "LAB_NO_BETTER_THAN_START": (
+        "On slides left out of the fit, the laboratory's thresholds did worse than the start values.",
+        "Nothing was gained by fitting: calibrate with more slides, or stay with the start values.",
+    ),
+    "LAB_PROFILE_OTHER_DETECTOR": (
+        "The laboratory's thresholds were fitted with another detector, or another version of it.",
+        "Other outlines give other densities: run the controls with this detector and calibrate again.",
+    ),
+    "LAB_PROFILE_OTHER_RESOLUTION": (
+        "The laboratory's thresholds were fitted at another working resolution than the one used here.",
+        "Run with the resolution of the profile, or calibrate again at this one.",
+    ),
+    "LAB_THRESHOLDS_UNSTABLE": (
+        "The intervals of two neighbouring thresholds of the laboratory overlap.",
+        "Trust the percentage more than the grades; add slides and calibrate again.",
+    ),
+    "LAB_THRESHOLD_AT_LIMIT": (
+        "A threshold of the laboratory lies at an end of the range that was searched.",
+        "Look at the calibration's picture: the scores or levels may not fit the slides.",
+    ),
+    "LAB_WEAK_NOT_FITTED": (
+        "The laboratory's profile has no weak threshold of its own; the start value tells what is positive.",
+        "Calibrate with control slides or with reference percentages.",
     ),
     "STAIN_DEFAULT": (
         "Too little stain was found to fit this slide's colours, so published stain vectors were used.",
@@ -156,7 +197,7 @@ def explain(flag: str) -> Note:
     words = explain_flag(flag)
     if words == flag:
         words = flag.replace("_", " ").capitalize() + ("" if flag.endswith(".") else ".")
-    return Note(flag, words, _OTHER_ADVICE)
+    return Note(flag, words, MARKER_ADVICE.get(flag, _OTHER_ADVICE))
 
 
 def describe_status(status: Status | str) -> StatusWords:

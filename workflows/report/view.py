@@ -20,6 +20,10 @@ AREA_NAMES: Mapping[str, str] = {
 """Words for the areas of a result; others keep their own name."""
 
 
+NARROWEST_BAND = 8.0
+"""Least width of a band with its name below it, percent of the bar."""
+
+
 @dataclass(frozen=True, slots=True)
 class Figure:
     """A text on the page and the place in the record that it shows."""
@@ -187,7 +191,9 @@ def _gauge(record: Mapping[str, Any]) -> dict[str, Any] | None:
         end = 100.0 if band["upto"] is None else float(band["upto"])
         path = f"category_scale.bands.{number}"
         place = Figure("" if band["upto"] is None else f"{band['upto']:g}", f"{path}.upto")
-        name = Figure(band["name"], f"{path}.name")
+        # Below a narrow band there is no room for its name.
+        fits = end - start >= NARROWEST_BAND
+        name = Figure(band["name"], f"{path}.name") if fits else words("")
         bands.append({"start": start, "width": end - start, "name": name, "end": place})
         start = end
     interval = score["interval"] or {"low": score["value"], "high": score["value"]}

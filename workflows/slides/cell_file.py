@@ -29,9 +29,8 @@ __all__ = [
     "make_cell_ids",
     "polygons_to_wkb",
     "read_cells",
-    "read_rings",
-    "ring_column",
     "read_square",
+    "ring_column",
     "write_cells",
 ]
 
@@ -177,16 +176,6 @@ def ring_column(rings: NDArray[np.uint8]) -> pa.FixedSizeListArray:
         )
     values = pa.array(np.ascontiguousarray(rings).ravel(), pa.uint8())
     return pa.FixedSizeListArray.from_arrays(values, type=cell_schema((RING,)).field(RING).type)
-
-
-def read_rings(cells: pa.Table | pa.RecordBatch) -> NDArray[np.float32]:
-    """Return the membranes' densities of some cells, OD: (N, 32) float32."""
-    import pyarrow as pa
-
-    column = cells[RING]
-    whole = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
-    values = whole.flatten().to_numpy(zero_copy_only=False).reshape(-1, RING_VALUES)
-    return np.asarray(values * np.float32(0.01), np.float32)
 
 
 def make_cell_ids(fingerprint: str, *, x: NDArray[np.float64], y: NDArray[np.float64]) -> pa.StringArray:

@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from ...quantify import IntensityBins, intensity_levels
 from .cell_rule import OTHER, CellClass, Role
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-    from ...quantify import IntensityBins
 
 __all__ = ["NEGATIVE", "POSITIVE", "IntensityRule", "NuclearRule"]
 
@@ -61,9 +60,7 @@ class IntensityRule:
     """A nucleus is negative, or weakly, moderately or strongly positive."""
 
     bins: IntensityBins
-    """Densities from which a positive nucleus is weak, moderate or strong."""
-    by_density: bool
-    """Whether the weak threshold decides what is positive; else the network's class does."""
+    """Densities from which a nucleus is weak, moderate or strong."""
     tumour_threshold: float | None
     """Least probability of tumour of a nucleus that counts; None: all count."""
 
@@ -73,15 +70,12 @@ class IntensityRule:
     @property
     def threshold(self) -> float | None:
         """Density from which a nucleus is positive."""
-        return self.bins.weak if self.by_density else None
+        return self.bins.weak
 
     def judge(self, table: pa.Table) -> NDArray[np.uint8]:
-        """Judge nuclei: a positive one of low density is weak, whoever called it positive."""
-        density = table["dab_od_mean"].to_numpy()
-        positive = _is_positive(table, self.threshold)
-        level = 1 + sum(density >= np.float32(least) for least in (self.bins.moderate, self.bins.strong))
-        code = np.where(positive, level, 0)
-        code = np.where(_is_tumour(table, self.tumour_threshold), code, len(INTENSITIES))
+        """Grade nuclei by ``dab_od_mean``."""
+        level = intensity_levels(table["dab_od_mean"].to_numpy(), bins=self.bins)
+        code = np.where(_is_tumour(table, self.tumour_threshold), level, len(INTENSITIES))
         return code.astype(np.uint8)
 
     def strength(self, table: pa.Table | pa.RecordBatch) -> NDArray[np.float32]:

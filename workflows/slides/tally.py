@@ -48,7 +48,11 @@ class Tally:
     by_threshold: NDArray[np.int64] = field(default_factory=lambda: np.zeros(len(THRESHOLDS) + 1, np.int64))
     """Cells of the headline's denominator between thresholds of their strength."""
     area_um2: NDArray[np.float64] = field(init=False)
-    """Area inside the outlines of the cells that count, by class, um2."""
+    """Area inside the outlines of the cells that count, by class, um2; 0 unless it was asked for."""
+    nuclear_area_um2: NDArray[np.float64] = field(init=False)
+    """Area of their nuclei, by class, um2."""
+    nuclear_root_um: NDArray[np.float64] = field(init=False)
+    """Sum of the square roots of those areas, by class, um."""
     at_seam: int = 0
     """Cells near a border between tiles."""
     cells: int = 0
@@ -56,7 +60,7 @@ class Tally:
 
     def __post_init__(self) -> None:
         """Begin with nothing."""
-        self.area_um2 = np.zeros(len(self.classes))
+        self.area_um2, self.nuclear_area_um2, self.nuclear_root_um = np.zeros((3, len(self.classes)))
 
     @property
     def x_um(self) -> NDArray[np.float64]:
@@ -82,6 +86,16 @@ class Tally:
             for each, number in zip(self.classes, numbers, strict=True)
             if each.role is not Role.OUT
         }
+
+    def rim_area_um2(self, rim_um: float) -> NDArray[np.float64]:
+        """Return the area of discs that are wider than the nuclei by a rim, by class, um2."""
+        numbers = np.bincount(self.code, minlength=len(self.classes))
+        # pi (r + rim)^2 with pi r^2 = area, summed over the cells.
+        return np.asarray(
+            self.nuclear_area_um2
+            + 2 * rim_um * np.sqrt(np.pi) * self.nuclear_root_um
+            + np.pi * rim_um**2 * numbers
+        )
 
     def of_role(self, *roles: Role) -> NDArray[np.bool_]:
         """Tell which counted cells are of classes with one of these roles: (N,)."""
@@ -142,7 +156,14 @@ def tally_cells(path: Path, plan: SlidePlan, *, rule: CellRule, with_areas: bool
         Measure the areas inside the outlines too; takes twenty times as long.
     """
     tally = Tally(rule.classes)
-    columns = ["x", "y", "label", "excluded", *rule.columns, *(["geometry"] if with_areas else [])]
+    columns = [
+        "x",
+        "y",
+        "label",
+        "excluded",
+        *rule.columns,
+        *(["geometry", "area_um2"] if with_areas else []),
+    ]
     codes = {each.name: code for code, each in enumerate(rule.classes)}
     assessed = np.array([each.role in (Role.POSITIVE, Role.NEGATIVE) for each in rule.classes])
     for batch in read_cells(path, list(dict.fromkeys(columns))):
@@ -157,8 +178,14 @@ def tally_cells(path: Path, plan: SlidePlan, *, rule: CellRule, with_areas: bool
         strength = rule.strength(batch)[counts][assessed[code]]
         tally.by_threshold += count_by_threshold(strength, thresholds=THRESHOLDS.astype(np.float32))
         if with_areas:
+            nuclei = batch["area_um2"].to_numpy()[counts].astype(np.float64)
             areas = _areas_um2(batch["geometry"], counts, mpp=plan.level0_mpp)
-            tally.area_um2 += np.bincount(code, weights=areas, minlength=len(rule.classes))
+            for total, values in (
+                (tally.area_um2, areas),
+                (tally.nuclear_area_um2, nuclei),
+                (tally.nuclear_root_um, np.sqrt(nuclei)),
+            ):
+                total += np.bincount(code, weights=values, minlength=len(rule.classes))
         tally.cells += len(x)
         apart = plan.grid.distance_to_seam(x / plan.downsample, y / plan.downsample) * plan.mpp
         tally.at_seam += int((apart <= SEAM_REACH_UM).sum())

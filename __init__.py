@@ -6,16 +6,31 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from slidelab.errors import SlidelabError
     from slidelab.quantify import Interval, Score, SlideResult, Status
-    from slidelab.workflows import CohortRun, Ki67, RunOptions, SlideInput, find_slides, run_cohort
+    from slidelab.workflows import (
+        CohortRun,
+        EstrogenReceptor,
+        Her2,
+        Ki67,
+        Pdl1,
+        ProgesteroneReceptor,
+        RunOptions,
+        SlideInput,
+        find_slides,
+        run_cohort,
+    )
     from slidelab.wsi import PhantomSettings, Region, Slide, inspect_slide, open_slide, write_phantom
 
 __version__ = "0.1.0"
 
 __all__ = [
     "CohortRun",
+    "EstrogenReceptor",
+    "Her2",
     "Interval",
     "Ki67",
+    "Pdl1",
     "PhantomSettings",
+    "ProgesteroneReceptor",
     "Region",
     "RunOptions",
     "Score",

@@ -164,6 +164,37 @@ def calibrate(  # noqa: PLR0913 -- one parameter per documented option of the co
 
 
 @app.command()
+def rescore(
+    run: Annotated[Path, typer.Argument(help="Results folder of the run.")],
+    edits: Annotated[Path, typer.Option(help="Objects exported from QuPath: .geojson or .geojson.gz.")],
+    slide: Annotated[
+        str | None, typer.Option(help="Id of the slide, where the run has several.", show_default=False)
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of the corrected results; default: rescored in the slide's folder.",
+            show_default=False,
+        ),
+    ] = None,
+    partial: Annotated[
+        bool, typer.Option("--partial", help="The file holds changed cells only; leave the others.")
+    ] = False,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Score a slide again from its cells as corrected in QuPath, and list what changed."""
+    from .workflows.rescore import rescore_slide
+
+    configure_logging(debug=debug)
+    done = rescore_slide(run, edits=edits, slide=slide, out=out, partial=partial)
+    if as_json:
+        print_json({**done.to_json(), "out": str(done.out)})
+    else:
+        say(done.to_text())
+
+
+@app.command()
 def demo(
     out: Annotated[Path, typer.Option(help="Folder for the demo's slide and results.")] = Path("demo"),
     size: Annotated[int, typer.Option(help="Side of the phantom slide, px.")] = 20_000,
@@ -176,7 +207,7 @@ def demo(
     slide = out / "phantom-ki67.tiff"
     phantom(slide, size=size, truth=22.0, seed=2026, workers=workers, debug=debug)
     try:
-        score_ki67([str(slide)], out=out / "results", workers=workers, profile=True, debug=debug)
+        score_ki67(slides=[str(slide)], out=out / "results", workers=workers, profile=True, debug=debug)
     except typer.Exit as end:
         say(
             compare_with_truth(

@@ -123,7 +123,8 @@ class StarDetector:
         CellTable
             One row per nucleus, in raster order of the peaks; measurements ``nucleus_probability``,
             ``tumour_probability`` where the network tells, ``positive_probability`` with classes Negative
-            and Positive, and ``hematoxylin_od_mean`` and ``dab_od_mean`` with ``densities``.
+            and Positive, else one of each class, such as ``epithelial_probability``, and
+            ``hematoxylin_od_mean`` and ``dab_od_mean`` with ``densities``.
         """
         settings, started = self.settings, time.perf_counter()
         pixels = self.session.upload(image[None])
@@ -177,6 +178,11 @@ class StarDetector:
         }
         if network.classes == ("Negative", "Positive"):
             measurements["positive_probability"] = np.ascontiguousarray(found.classes[:, 1])
+        else:
+            measurements |= {
+                f"{name.lower()}_probability": np.ascontiguousarray(found.classes[:, number])
+                for number, name in enumerate(network.classes)
+            }
         if densities is not None:
             for name, plane in zip(("hematoxylin_od_mean", "dab_od_mean"), densities, strict=True):
                 measurements[name] = mean_inside(plane, found.corners, found.radii, phase=0.0)

@@ -98,7 +98,7 @@ from .membrane import (
     judge_membranes,
 )
 from .nearest_neighbour import Neighbours, find_neighbours
-from .outline_area import fill_polygons, union_area_um2
+from .outline_area import fill_outlines, fill_polygons, union_area_um2
 from .pdl1 import area_score, combined_positive_score, score_pdl1, tumour_proportion_score
 from .pdl1_cells import CellKind, Pdl1Areas, Pdl1Evidence, count_pdl1_cells
 from .pdl1_cutoffs import Pdl1Cutoff, Pdl1Cutoffs, pdl1_cutoffs
@@ -203,6 +203,7 @@ __all__ = [
     "estimator_for",
     "explain_flag",
     "fda_high_ki67",
+    "fill_outlines",
     "fill_polygons",
     "find_hot_spot",
     "find_neighbours",

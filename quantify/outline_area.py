@@ -117,6 +117,30 @@ def fill_polygons(
     return np.asarray(is_in & ~is_hole)
 
 
+def fill_outlines(
+    outlines_um: Sequence[ArrayLike], *, shape: tuple[int, int], mpp: float
+) -> NDArray[np.bool_]:
+    """Return the raster of many outlines: True where a pixel's centre lies in any, (h, w) bool.
+
+    Parameters
+    ----------
+    outlines_um : sequence of (V, 2) array
+        Vertices x, y in order, um from the raster's upper-left corner; numbers of vertices may differ.
+    shape : (int, int)
+        Rows and columns of the raster.
+    mpp : float
+        um per raster px.
+    """
+    winding = np.zeros((shape[0], shape[1] + 1))
+    by_vertices: dict[int, list[ArrayLike]] = {}
+    for outline in outlines_um:
+        by_vertices.setdefault(len(np.asarray(outline)), []).append(outline)
+    for group in by_vertices.values():
+        rings = _check_rings(np.asarray(group, dtype=np.float64) / mpp)
+        _paint(winding, *_edges(rings), corner=np.zeros(2, dtype=np.int64))
+    return np.asarray(np.cumsum(winding, axis=1)[:, :-1] > 0.5)
+
+
 def grow_rings(rings: NDArray[np.float64], rim: float) -> NDArray[np.float64]:
     """Return outlines grown by a rim, in the unit of both.
 

@@ -12,14 +12,14 @@ from numpy.typing import NDArray
 from ..errors import SettingsError
 from .density import density_tables, rgb_to_density, unmixing_matrix
 
-__all__ = ["DAB_VECTOR", "HEMATOXYLIN_VECTOR", "StainProfile", "fit_h_dab", "unmix"]
+__all__ = ["DAB_VECTOR", "HEMATOXYLIN_VECTOR", "StainProfile", "fit_h_dab", "published_h_e", "unmix"]
 
 HEMATOXYLIN_VECTOR = (0.65, 0.70, 0.29)
 """Hematoxylin, optical density of red, green, blue (Ruifrok and Johnston 2001)."""
 DAB_VECTOR = (0.27, 0.57, 0.78)
 """Diaminobenzidine, the same source."""
 EOSIN_VECTOR = (0.2159, 0.8012, 0.5581)
-"""Eosin as QuPath's default has it; only used to tell an H&E slide from an H-DAB one."""
+"""Eosin as QuPath's default has it."""
 
 TISSUE_DENSITY = 0.15
 """A pixel carries stain when its mean density exceeds this (base 10): above glass and faint background."""
@@ -35,6 +35,10 @@ LEAST_SEPARATION_DEG = 20.0
 """Closer than this the unmixing would amplify noise more than threefold."""
 DAB_SHARE = 0.005
 """Least share of stained pixels that must look brown before the DAB vector is fitted, not assumed."""
+PUBLISHED_H_E = "published H&E"
+"""Source of a profile whose second stain is eosin."""
+BROWN_OF_H_E = 0.2
+"""Share of brown pixels from which a slide is no H&E slide."""
 
 
 @dataclass(frozen=True)
@@ -49,9 +53,9 @@ class StainProfile:
     hematoxylin: tuple[float, float, float] = HEMATOXYLIN_VECTOR
     """Hematoxylin direction in optical density; need not have unit length."""
     chromogen: tuple[float, float, float] = DAB_VECTOR
-    """DAB direction in optical density."""
+    """Direction of the second stain in optical density: DAB, or eosin."""
     source: str = "default"
-    """``fitted``, ``default`` or which of the two vectors was fitted."""
+    """``fitted``, ``default``, ``published H&E`` or which of the two vectors was fitted."""
     flags: tuple[str, ...] = ()
     """What the reader of a result must know, such as ``STAIN_NOT_H_DAB``."""
 
@@ -60,6 +64,11 @@ class StainProfile:
         """Unit vectors, hematoxylin then chromogen: (2, 3)."""
         rows = np.array([self.hematoxylin, self.chromogen], np.float64)
         return np.asarray(rows / np.linalg.norm(rows, axis=1, keepdims=True))
+
+    @property
+    def second_stain(self) -> str:
+        """What stains beside hematoxylin: ``DAB`` or ``eosin``."""
+        return "eosin" if self.source == PUBLISHED_H_E else "DAB"
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values."""
@@ -164,6 +173,32 @@ def fit_h_dab(
         return replace(default, flags=("STAIN_DEFAULT",))
     blue_end, brown_end = _extreme_directions(density)
     return _guarded(default, blue_end, brown_end, brown_share=_brown_share(density))
+
+
+def published_h_e(
+    pixels: NDArray[np.uint8], background: tuple[float, float, float] = (255.0, 255.0, 255.0)
+) -> StainProfile:
+    """Return the published vectors of hematoxylin and eosin for a slide.
+
+    Parameters
+    ----------
+    pixels : (N, 3) uint8 array
+        Tissue pixels sampled over the whole slide.
+    background : (red, green, blue)
+        White point.
+
+    Returns
+    -------
+    StainProfile
+        With the flag ``STAIN_DEFAULT`` where there is hardly any stain, and ``STAIN_NOT_H_E`` where so much
+        of it is brown that the slide was stained for something else.
+    """
+    profile = StainProfile(background, HEMATOXYLIN_VECTOR, EOSIN_VECTOR, source=PUBLISHED_H_E)
+    density = rgb_to_density(pixels.reshape(-1, 3), background).astype(np.float64)
+    density = density[density.mean(axis=1) > TISSUE_DENSITY]
+    if len(density) < LEAST_PIXELS:
+        return replace(profile, flags=("STAIN_DEFAULT",))
+    return replace(profile, flags=("STAIN_NOT_H_E",) if _brown_share(density) >= BROWN_OF_H_E else ())
 
 
 def _extreme_directions(density: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -38,6 +38,15 @@ def test_detect_nuclei(tmp_path, monkeypatch, capsys):
     assert "median area" in printed
 
 
+def test_score_ihc_images(tmp_path, monkeypatch, capsys, data_folder):
+    run("score_ihc_images.py", data_folder, tmp_path, monkeypatch=monkeypatch)
+    printed = capsys.readouterr().out
+    assert "ER positive nuclei" in printed
+    assert "HER2 complete intense membrane stain" in printed
+    assert "PD-L1 IC" in printed
+    assert (tmp_path / "er" / "slides").is_dir()
+
+
 def test_every_example_is_run_here():
     tested = set(Path(__file__).read_text().split('"'))
     assert {path.name for path in EXAMPLES.glob("*.py")} <= tested

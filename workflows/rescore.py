@@ -199,7 +199,7 @@ class _Rescorer:
             mpp=plan.level0_mpp,
             partial=self.partial,
         )
-        region, drawn = self.case.recipe.region(), None
+        region, drawn, by_tumour = self.case.recipe.region(), None, False
         if edits.regions:
             found, by_tumour = read_drawn_region(
                 edits.regions, slide, name=self.edits.name, mpp=plan.level0_mpp, earlier=region
@@ -211,7 +211,7 @@ class _Rescorer:
             target,
             edits=edits,
             classes=classes,
-            drawn=drawn,
+            drawn=None if by_tumour and workflow.counts_outside else drawn,
             added=self._added(edits, workflow, cells),
             partial=self.partial,
         )

@@ -52,7 +52,9 @@ class TrainingConfig(BaseModel):
     start_from: str = ""
     """Name of a model whose weights are the first ones; sought in the model folder, then in the registry."""
     centre_marks_um: Weight = 0.0
-    """Marks of point-only sets are moved, at most so far, to the nuclei that the first weights find; um."""
+    """Marks of point-only sets are moved, at most so far, to the nuclei that another model finds; um."""
+    centre_with: str = ""
+    """Name of that model; by default the one to start from."""
     crop_px: AtLeastOne = 256
     """Side of a crop, px: a multiple of the network's stride."""
     batch: AtLeastOne = 8
@@ -105,8 +107,8 @@ class TrainingConfig(BaseModel):
             raise ValueError(f"network: {error}") from error
         if settings.heats not in HEATS:
             raise ValueError(f"network: heats are {settings.heats}, not nucleus, or nucleus and tumour")
-        if self.centre_marks_um and not self.start_from:
-            raise ValueError("centre_marks_um: needs start_from, whose nuclei the marks move to")
+        if self.centre_marks_um and not (self.centre_with or self.start_from):
+            raise ValueError("centre_marks_um: needs centre_with or start_from: marks move to its nuclei")
         if self.crop_px % settings.stride:
             raise ValueError(f"crop_px: {self.crop_px} is no multiple of the stride, {settings.stride} px")
         return self

@@ -13,8 +13,11 @@ from scipy import ndimage
 
 from slidelab.errors import InvalidTableError, SettingsError
 from slidelab.models import CellTable
+from slidelab.models.membrane_ring import read_membranes
 from slidelab.tiling import TileGrid
-from slidelab.workflows.slides.cell_detector import CellDetector
+from slidelab.workflows.ihc.report_parts import detector_facts, limits_of
+from slidelab.workflows.runs.inputs import SlideInput
+from slidelab.workflows.slides.cell_detector import CellDetector, network_of, with_tumour_threshold
 from slidelab.workflows.slides.cell_file import (
     CellFileWriter,
     cell_schema,
@@ -23,7 +26,9 @@ from slidelab.workflows.slides.cell_file import (
     ring_column,
 )
 from slidelab.workflows.slides.nuclei import fragment
+from slidelab.workflows.slides.plan import PlanSettings, make_plan
 from slidelab.workflows.slides.tile_detector import BaselineDetector, choose_detector, restore_detector
+from slidelab.wsi import PhantomSettings, write_phantom
 
 MPP = 0.5
 SIDE = 700
@@ -97,6 +102,27 @@ def test_outlines_are_those_of_cells_and_areas_those_of_nuclei(detector, densiti
     assert whole.rings.dtype == np.uint8
 
 
+def test_rings_are_what_is_the_cell_s_own_of_what_was_read(detector, densities, whole):
+    nuclei = find(detector.inner, densities)
+    read = read_membranes(
+        densities[1], x=whole.x, y=whole.y, nuclei=nuclei.outlines, cells=whole.outlines, mpp=MPP
+    )
+    as_read = np.rint(np.minimum(read.membrane_od * 100, 255))
+    assert (whole.rings != as_read).any()
+    assert (whole.rings == as_read).mean() > 0.3
+    assert whole.rings.max() <= as_read.max()
+
+
+def test_elongations_are_those_of_the_nuclei_and_not_of_the_cells(detector, densities, whole):
+    elongation = whole.measurements["nucleus_elongation"]
+    assert elongation.dtype == np.float32
+    assert (elongation >= 1).all()
+    nuclei = find(detector.inner, densities)
+    spread = np.ptp(nuclei.outlines, axis=1)
+    longer = spread.max(axis=1) / spread.min(axis=1)
+    assert np.corrcoef(longer, elongation)[0, 1] > 0.6
+
+
 def test_rings_are_hundredths_of_density_that_end_at_255(detector, densities):
     flat = np.stack([densities[0], np.full_like(densities[1], 0.374)])
     assert set(np.unique(find(detector, flat).rings)) == {37}
@@ -128,6 +154,7 @@ def test_facts_tell_the_expansion_and_the_method_besides_the_nuclei(detector):
     assert detector.inner.facts().items() <= facts.items()
     assert facts["expansion_um"] == 5.0
     assert facts["membranes"].startswith("membrane-ring-")
+    assert facts["sharing"].startswith("shared-membranes-")
     assert CellDetector(detector.inner, expansion_um=4.0).facts() != facts
 
 
@@ -140,6 +167,39 @@ def test_fitting_fits_what_is_inside(detector, densities):
 def test_its_reach_is_wider_than_that_of_the_nuclei_and_grows_with_the_expansion(detector):
     near, wide = detector.reach_px(MPP), CellDetector(detector.inner, expansion_um=10.0).reach_px(MPP)
     assert detector.inner.reach_px(MPP) < near < wide
+
+
+def test_its_reach_holds_two_neighbours_of_neighbours(detector):
+    farthest = 12.0 + detector.expansion_um
+    least = detector.inner.reach_px(MPP) + (2 * farthest + 2 * (2 * farthest)) / MPP
+    assert least < detector.reach_px(MPP) < least + 20
+
+
+def test_a_wrapped_network_is_still_known_for_one():
+    network = choose_detector("auto", stain="H-DAB")
+    wrapped = CellDetector(network)
+    assert network_of(wrapped) == network_of(network) == network
+    assert network_of(CellDetector(BaselineDetector())) is None
+    assert with_tumour_threshold(wrapped, 0.25).tumour_threshold == 0.25
+    assert with_tumour_threshold(CellDetector(BaselineDetector()), 0.25).tumour_threshold is None
+    assert limits_of(wrapped) == limits_of(network) != limits_of(BaselineDetector())
+    assert detector_facts(wrapped) == detector_facts(network)
+    assert detector_facts(wrapped).licence == network.licence
+    assert detector_facts(wrapped).sha256 == network.sha256
+
+
+def test_a_plan_is_used_again_where_the_weights_of_a_wrapped_network_have_moved(tmp_path):
+    slide = tmp_path / "case.tiff"
+    write_phantom(slide, PhantomSettings(kind="her2", width=1024, height=1024, seed=1001, artefacts=False))
+    first = CellDetector(choose_detector("auto", stain="H-DAB", device="cpu"))
+    moved = replace(first, inner=replace(first.inner, weights=tmp_path / "elsewhere.safetensors"))
+    plans = [
+        make_plan(SlideInput(slide, "case"), folder=tmp_path, settings=PlanSettings(), detector=each)
+        for each in (first, moved)
+    ]
+    assert plans[0].key == plans[1].key
+    fitted = plans[0].detector.tumour_threshold
+    assert plans[1].detector == with_tumour_threshold(moved, fitted)
 
 
 @pytest.mark.parametrize("expansion_um", [0.0, -1.0, 50.0, float("nan")])
@@ -170,6 +230,9 @@ def test_rings_and_cytoplasm_reach_the_cell_file(tmp_path, detector, whole):
     assert str(back.schema.field("membrane_od").type) == "fixed_size_list<element: uint8 not null>[32]"
     assert back.schema.field("cytoplasm_dab_od_mean").type == pa.float32()
     assert back.schema.names.index("membrane_od") == back.schema.names.index("tile") - 1
+    np.testing.assert_array_equal(
+        back["nucleus_elongation"].to_numpy(), whole.measurements["nucleus_elongation"]
+    )
     np.testing.assert_array_equal(rings_of(back), whole.rings)
     np.testing.assert_array_equal(
         back["cytoplasm_dab_od_mean"].to_numpy(), whole.measurements["cytoplasm_dab_od_mean"]

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...quantify import Flag, HotSpot, Interval, bootstrap_index_interval
 from ..slides.maps import FieldMap
 from ..slides.plan import SlidePlan
+from ..slides.stained_area import StainedArea
 from ..slides.tally import Tally
 
 if TYPE_CHECKING:
+    import shapely
+
     from ..slides.tumour_region import TumourRegion
 
 __all__ = ["Evidence"]
@@ -32,6 +36,10 @@ class Evidence:
     """Tissue that could not be read or worked on."""
     region: TumourRegion | None = None
     """The user's outline of the tumour."""
+    cells: Path | None = None
+    """The judged cells, ``cells.parquet``."""
+    stained: StainedArea | None = None
+    """Stained area, for markers that ask for it."""
     notes: tuple[str, ...] = ()
     """Further flags, such as of the laboratory's profile."""
 
@@ -40,6 +48,11 @@ class Evidence:
         """Interval of the index from drawing fields anew: nuclei of one place are alike."""
         held = self.fields.counted > 0
         return bootstrap_index_interval(self.fields.positive[held], self.fields.counted[held])
+
+    @property
+    def tumour_outline(self) -> shapely.MultiPolygon | None:
+        """Where the tumour lies as a whole, level-0 px; None where nobody outlined it."""
+        return None if self.region is None else self.region.outline
 
     @property
     def areas_mm2(self) -> dict[str, float]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -20,13 +21,18 @@ from ..report.content import MarkerWords, MethodFacts
 from ..report.fields_of_view import FIELD_SEED
 from ..slides.cell_detector import CellDetector
 from ..slides.cell_rule import Role
-from ..slides.membrane_rule import IMMUNE_POSITIVE, TUMOUR_NUCLEAR, Pdl1Rule
+from ..slides.membrane_rule import IMMUNE_POSITIVE, TUMOUR_NUCLEAR, TUMOUR_POSITIVE, Pdl1Rule
 from ..slides.plan import SlidePlan
+from ..slides.stained_area import StainedArea, measure_stained_area
 from ..slides.tile_detector import TileDetector
 from .doubt import doubt_nuclear_stain
 from .evidence import Evidence
 from .report_parts import limits_of
 from .workflow import IhcWorkflow
+
+if TYPE_CHECKING:
+    from ...wsi import Slide
+    from ..slides.tumour_region import TumourRegion
 
 __all__ = ["Pdl1"]
 
@@ -106,7 +112,7 @@ class Pdl1(IhcWorkflow):
             finds={CellKind.TUMOUR, CellKind.IMMUNE} if rule.finds_immune else {CellKind.TUMOUR},
         )
         result = score_pdl1(
-            replace(found, areas=_areas(evidence)) if rule.finds_immune else found,
+            replace(found, areas=_areas(evidence)),
             assay=self.assay,
             indication=self.indication,
             immune_told=False,
@@ -115,6 +121,19 @@ class Pdl1(IhcWorkflow):
             flags=evidence.flags,
         )
         return doubt_nuclear_stain(result, tally.by_class[TUMOUR_NUCLEAR.name])
+
+    def stained_area(
+        self, slide: Slide, plan: SlidePlan, cells: Path, *, region: TumourRegion | None
+    ) -> StainedArea | None:
+        """Measure the area that stained immune cells cover."""
+        return measure_stained_area(
+            slide,
+            plan,
+            cells,
+            least_od=self.chosen_bins.weak,
+            tumour=TUMOUR_POSITIVE.name,
+            region=region,
+        )
 
     def methods(self, plan: SlidePlan) -> MethodFacts:
         """Return how cells were judged."""
@@ -141,17 +160,15 @@ class Pdl1(IhcWorkflow):
 
 
 def _areas(evidence: Evidence) -> Pdl1Areas | None:
-    """Return the areas that IC and TAP need; None without assessed tissue."""
-    areas = evidence.areas_mm2
-    whole = areas.get("tumour region", areas["assessed"])
-    if whole <= 0:
+    """Return the areas that IC, TAP and ICP need; None without assessed tissue."""
+    area = evidence.stained
+    if area is None or area.whole <= 0:
         return None
-    outlined = evidence.tally.area_um2 / 1e6
     rims = evidence.tally.rim_area_um2(IMMUNE_RIM_UM) / 1e6
-    positive, negative = rims[2], rims[3]
+    immune = max(float(rims[2] + rims[3]), area.beside_tumour)
     return Pdl1Areas(
-        tumour_mm2=whole,
-        stained_immune_mm2=min(float(positive), whole),
-        stained_mm2=min(float(outlined[0] + positive), whole),
-        immune_mm2=min(float(positive + negative), whole),
+        tumour_mm2=area.whole,
+        stained_immune_mm2=area.beside_tumour,
+        stained_mm2=area.covered,
+        immune_mm2=min(immune, area.whole),
     )

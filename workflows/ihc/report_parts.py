@@ -23,14 +23,23 @@ from ..report.content import (
 from ..report.fields_of_view import cut_field, draw_fields
 from ..report.pictures import PALETTES, draw_overview
 from ..runs.provenance import describe_software
+from ..slides.cell_detector import network_of
 from ..slides.cell_rule import Role
 from ..slides.outline import Circle
 from ..slides.plan import SlidePlan
 from ..slides.tally import THRESHOLDS, Tally, seam_density
-from ..slides.tile_detector import LearnedDetector, TileDetector
+from ..slides.tile_detector import TileDetector
 from .evidence import Evidence
 
-__all__ = ["histogram_of", "limits_of", "quality_figures", "report_facts", "report_pictures", "scale_of"]
+__all__ = [
+    "detector_facts",
+    "histogram_of",
+    "limits_of",
+    "quality_figures",
+    "report_facts",
+    "report_pictures",
+    "scale_of",
+]
 
 OVERVIEW_PX = 1600
 """Longest side of the overview picture, px."""
@@ -57,7 +66,7 @@ def report_facts(
             problems=resolution.problems,
         ),
         "stain": plan.profile,
-        "detector": _detector_facts(detector),
+        "detector": detector_facts(detector),
         "provenance": Provenance(
             slidelab=software["slidelab"],
             git=software["git"],
@@ -100,6 +109,7 @@ def report_pictures(slide: Slide, evidence: Evidence, cells: Path) -> ReportPict
             tissue=plan.tissue,
             quality=plan.quality,
             hot_spot=circle,
+            tumour=evidence.tumour_outline,
         ),
         hot_spot=hot,
         fields=tuple(cut),
@@ -135,9 +145,9 @@ def quality_figures(plan: SlidePlan, content: ReportContent) -> dict[str, Any]:
 
 def limits_of(detector: TileDetector) -> tuple[str, ...]:
     """Return the known limits of a detector, a sentence each."""
-    limits = getattr(detector, "limits", None)
-    if limits is not None:
-        return tuple(limits)
+    network = network_of(detector)
+    if network is not None:
+        return network.limits
     return ("Nuclei are found by unmixing and blob detection, without training; tumour is not told apart.",)
 
 
@@ -153,8 +163,9 @@ def _circle(evidence: Evidence) -> Circle | None:
     return None if spot is None else Circle(spot.x_um / mpp, spot.y_um / mpp, spot.radius_um / mpp)
 
 
-def _detector_facts(detector: TileDetector) -> DetectorFacts:
-    """Return what the report says of the detector."""
-    if not isinstance(detector, LearnedDetector):
+def detector_facts(detector: TileDetector) -> DetectorFacts:
+    """Return what the report says of the detector: where cells are grown, of the network inside."""
+    network = network_of(detector)
+    if network is None:
         return DetectorFacts(detector.name, detector.version)
-    return DetectorFacts(detector.name, detector.version, licence=detector.licence, sha256=detector.sha256)
+    return DetectorFacts(detector.name, detector.version, licence=network.licence, sha256=network.sha256)

@@ -27,6 +27,7 @@ from ..slides.nuclei import BlockSummary, NucleiStage, detect_tile
 from ..slides.outline import outline_mask
 from ..slides.plan import PlanSettings, SlidePlan, halo_of, load_plan, make_plan
 from ..slides.qupath import QuPathAnnotation, write_qupath
+from ..slides.stained_area import StainedArea
 from ..slides.tally import THRESHOLDS, CellJudge, Tally, judge_cells, tally_cells
 from ..slides.tile_detector import TileDetector, choose_detector
 from .correction import Correction
@@ -45,7 +46,7 @@ FINISH_VERSION = 4
 """Raised whenever the same cells would give another report."""
 CURVE_BAND = 0.05
 """Half width of the threshold band that the report compares, OD."""
-REVIEW_FLAGS = frozenset({"STAIN_NOT_H_DAB", "STAIN_DEFAULT"})
+REVIEW_FLAGS = frozenset({"STAIN_NOT_H_DAB", "STAIN_NOT_H_E", "STAIN_DEFAULT"})
 """What the plan may find that makes every number of the slide doubtful."""
 
 
@@ -77,6 +78,10 @@ class IhcWorkflow(ABC):
     """What its report calls things."""
     needs_areas: ClassVar[bool] = False
     """Whether its score rests on the areas of cells."""
+    counts_outside: ClassVar[bool] = False
+    """Whether cells outside the user's outline of the tumour count for something too."""
+    shows_stain: ClassVar[bool] = True
+    """Whether the density of a stain decides anything that its report should chart."""
 
     def __post_init__(self) -> None:
         """Refuse settings that cannot give a right number."""
@@ -109,8 +114,22 @@ class IhcWorkflow(ABC):
         """Whether the user named thresholds of stain."""
         return False
 
+    def look(self, evidence: Evidence) -> Evidence:
+        """Measure on the slide what more the score needs."""
+        return evidence
+
+    def counted(self, tally: Tally) -> tuple[int, int] | None:
+        """Return positive and all counted cells, for markers whose headline is no share of cells."""
+        return None
+
     def hot_spot(self, tally: Tally) -> HotSpot | None:
         """Return the place of the highest index, for markers whose guideline asks for it."""
+        return None
+
+    def stained_area(
+        self, slide: Slide, plan: SlidePlan, cells: Path, *, region: TumourRegion | None
+    ) -> StainedArea | None:
+        """Return the area that is stained, for markers whose score rests on it."""
         return None
 
     def scale(self, result: SlideResult) -> CategoryScale | None:
@@ -154,8 +173,9 @@ class IhcWorkflow(ABC):
             record = json.loads(done.read_text(encoding="utf-8"))
             return Receipt(plan.folder, len(plan.tiles), (), record, unseen)
         # Results of other settings must not be taken for those of this run, should it fail half-way.
-        for name in ("report.json", "report.html", "report.pdf"):
-            (folder / name).unlink(missing_ok=True)
+        stale = [folder / name for name in ("report.json", "report.html", "report.pdf")]
+        for path in (*stale, *(folder / "work").glob("done-*.json")):
+            path.unlink(missing_ok=True)
         return Receipt(plan.folder, len(plan.tiles), todo, None, unseen)
 
     def process(self, slide: SlideInput, folder: Path, place: Path, index: int) -> BlockSummary:
@@ -174,7 +194,8 @@ class IhcWorkflow(ABC):
         tiles = [index for index in plan.tiles if index in finished]
         missing = [index for index in plan.tiles if index not in finished]
         cells = folder / "cells.parquet"
-        judge = CellJudge(self.rule(plan.detector), plan.quality, region)
+        within = None if self.counts_outside else region
+        judge = CellJudge(self.rule(plan.detector), plan.quality, within)
         judge_cells(plan, store, tiles, judge=judge, path=cells)
         write_recipe(folder / "work", self, region=region)
         self.report(folder, plan, region=region, missing_mm2=plan.missing_mm2(missing) + plan.unseen_mm2)
@@ -212,8 +233,11 @@ class IhcWorkflow(ABC):
                 hot_spot=self.hot_spot(tally),
                 missing_mm2=missing_mm2,
                 region=region,
+                stained=self.stained_area(opened, plan, cells, region=region),
                 notes=(*correction.flags, *self._lab_flags(plan)),
+                cells=cells,
             )
+            evidence = self.look(evidence)
             result = _doubted(self.score(evidence), plan)
             content = self._content(opened, evidence, result, cells, correction=correction)
             self._write_outputs(folder, opened, evidence, content, cells)
@@ -250,8 +274,9 @@ class IhcWorkflow(ABC):
             result=result,
             methods=self.methods(plan),
             scale=self.scale(result),
-            curve=self._curve(evidence.tally),
-            histogram=histogram_of(evidence.tally),
+            curve=self._curve(evidence.tally) if self.shows_stain else None,
+            histogram=histogram_of(evidence.tally) if self.shows_stain else None,
+            counted=self.counted(evidence.tally),
             pictures=report_pictures(slide, evidence, cells),
             words=self.words,
             advice=(*correction.sentences(result), *self.advice(result)),
@@ -289,8 +314,8 @@ class IhcWorkflow(ABC):
         annotations = [
             QuPathAnnotation("Tissue", outline_mask(plan.tissue.mask, downsample=plan.tissue.downsample))
         ]
-        if evidence.region is not None:
-            annotations.append(QuPathAnnotation("Tumour region", evidence.region.outline, color=(200, 0, 0)))
+        if evidence.tumour_outline is not None:
+            annotations.append(QuPathAnnotation("Tumour region", evidence.tumour_outline, color=(200, 0, 0)))
         if content.hot_spot is not None:
             annotations.append(QuPathAnnotation("Hot spot", content.hot_spot.polygon(), color=(255, 140, 0)))
         origin = (float(slide.bounds.x), float(slide.bounds.y))

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from ...models.network import CellNetwork
+    from ...models.registry import Registry
     from ...models.training.config import TrainingConfig
     from ...models.training.loop import Report
 
@@ -77,12 +78,18 @@ def train_detector_model(
     RunFolderError
         If the folder holds a training with other settings or images.
     """
+    from ...models.registry import Registry
     from ...models.training.loop import train_detector
 
     images = read_training_images(config, data)
-    parts, start = images.parts, None
+    parts: Mapping[str, Sequence[LabelledImage]] = images.parts
+    start: dict[str, Tensor] | None = None
+    registry = Registry(folders=[folder])
     if config.start_from:
-        parts, start = _go_on_from(config, images, folder=folder, device=device)
+        start = registry.load_tensors(registry.find(config.start_from))
+    if config.centre_marks_um:
+        centred = _centred(config, images, registry=registry, device=device)
+        parts = {**parts, "training": centred}
     workspace = folder / "training" / config.name
     if overwrite and workspace.is_dir():
         shutil.rmtree(workspace)
@@ -108,26 +115,19 @@ def train_detector_model(
     return publish_detector(weights, images, config=config, folder=folder, device=device)
 
 
-def _go_on_from(
-    config: TrainingConfig, images: TrainingImages, *, folder: Path, device: str
-) -> tuple[Mapping[str, Sequence[LabelledImage]], dict[str, Tensor]]:
-    """Return the images to learn from, marks centred, and the first weights."""
+def _centred(
+    config: TrainingConfig, images: TrainingImages, *, registry: Registry, device: str
+) -> Sequence[LabelledImage]:
+    """Return the images to learn from, their marks moved to the nuclei that another model finds."""
     from ...models.loading import load_detector
-    from ...models.registry import Registry
     from ...models.star_detector import StarSettings
     from .image_detectors import NetworkOnImages
 
-    registry = Registry(folders=[folder])
-    entry = registry.find(config.start_from)
-    weights = registry.load_tensors(entry)
-    if not config.centre_marks_um:
-        return images.parts, weights
+    entry = registry.find(config.centre_with or config.start_from)
     detector = load_detector(entry, device=device)
     detector.settings = StarSettings(threshold=FAINT, tumour_threshold=FAINT)
-    centred = centre_marks(
-        images.parts["training"], NetworkOnImages(detector).find, within_um=config.centre_marks_um
-    )
-    return {**images.parts, "training": centred}, weights
+    found = NetworkOnImages(detector).find
+    return centre_marks(images.parts["training"], found, within_um=config.centre_marks_um)
 
 
 def find_config(name: str) -> TrainingConfig:

@@ -153,6 +153,7 @@ def draw_index_map(
     tissue: TissueMask | None = None,
     hot_spot: Circle | None = None,
     index: str = "Positive nuclei, %",
+    by_area: bool = False,
 ) -> bytes:
     """Draw the index of each field over the tissue's silhouette.
 
@@ -166,6 +167,8 @@ def draw_index_map(
         Drawn as a ring, level-0 px.
     index : str
         Words beside the colour bar.
+    by_area : bool
+        Show positive nuclei per mm2 in place of their share.
 
     Returns
     -------
@@ -184,6 +187,8 @@ def draw_index_map(
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     values = fields.index(least=LEAST_NUCLEI)
+    if by_area:
+        values = np.where(np.isnan(values), np.nan, fields.positive / (fields.side_um / 1000) ** 2)
     top = float(max(10.0, np.nanmax(values, initial=0.0)))
     if tissue is not None:
         shape = outline_mask(tissue.mask, downsample=tissue.downsample * mm)

@@ -92,6 +92,11 @@ class MarkerWords:
     """What the threshold is held against: axis of the charts."""
     index: str = "Positive nuclei, %"
     """What the curve and the map show: axis of the charts."""
+    evidence: str = ""
+    """What the headline rests on, with {part} and {whole}, such as "{part} cells in {whole} um2"; empty: it
+    is a share of the cells."""
+    map: str = ""
+    """Axis of the map where it shows positive cells per mm2; empty: it shows their share."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,5 +229,7 @@ class ReportContent:
     """What things are called."""
     classes: tuple[ClassCount, ...] = ()
     """Counted cells by class."""
+    counted: tuple[int, int] | None = None
+    """Positive and all counted cells, where the headline is no share of cells."""
     advice: tuple[str, ...] = ()
     """What the rule of the marker asks to do next, a sentence each; stands right below the headline."""

@@ -99,6 +99,29 @@ _NOTES: Mapping[str, tuple[str, str]] = {
         "Expect a lower index than a count of tumour nuclei alone; compare with the outlined fields below, "
         "and read the number as a tumour index only where tumour fills the tissue.",
     ),
+    "STAIN_NOT_H_E": (
+        "The colours do not look like hematoxylin and eosin: much of the stain is brown.",
+        "Check that this is the right slide: a stained marker is measured with --stain cd3, cd8 or other.",
+    ),
+    "CELL_KINDS_BY_MODEL": (
+        "A network told lymphocytes and plasma cells from tumour and stroma nucleus by nucleus. It learnt "
+        "from breast and bowel, where it errs in one of four or five nuclei; in other tissue it may err in "
+        "most, as in skin, where it takes epidermis for immune cells.",
+        "Look at the outlined fields: are the green nuclei lymphocytes and plasma cells?",
+    ),
+    "TUMOUR_BORDER_BY_HAND": (
+        "A person outlined the tumour; stroma, core and margin are measured from that border.",
+        "Look at the overview: the outline must follow the invasive border, stroma within it included.",
+    ),
+    "TUMOUR_NOT_OUTLINED": (
+        "Nobody outlined the tumour: the density is that of the whole tissue, not of core and margin.",
+        "Outline the invasive tumour in QuPath or ASAP and give it with --tumour.",
+    ),
+    "TUMOUR_REGION_BY_MODEL": (
+        "Experimental: the tumour and its border were found from the epithelial nuclei of the network, which "
+        "takes normal glands and in-situ parts for tumour too.",
+        "Look at the outline on the overview; better, outline the tumour and give it with --tumour.",
+    ),
     "LAB_FEW_SLIDES": (
         "The laboratory's thresholds rest on few slides.",
         "Add slides and calibrate again; until then expect the thresholds to move.",

@@ -58,7 +58,8 @@ def _stain(content: ReportContent) -> str:
     """White point and stain vectors."""
     stain = content.stain
     white = ", ".join(str(round_half_up(value)) for value in stain.background)
-    vectors = f"hematoxylin ({_vector(stain.hematoxylin)}) and DAB ({_vector(stain.chromogen)})"
+    second = f"{stain.second_stain} ({_vector(stain.chromogen)})"
+    vectors = f"hematoxylin ({_vector(stain.hematoxylin)}) and {second}"
     source = {
         "fitted": "both vectors fitted on this slide",
         "hematoxylin fitted": "the hematoxylin vector fitted on this slide, the DAB vector as published",

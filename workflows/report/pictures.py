@@ -79,6 +79,8 @@ PALETTES: Mapping[str, Palette] = {
 DRAWING_ORDER = (Role.NEGATIVE, Role.BESIDE, Role.POSITIVE)
 """Positive cells are drawn last, so that no other hides them."""
 
+TUMOUR_COLOR = "#c4007a"
+"""Border of the tumour as a whole."""
 HOT_SPOT_COLOR = "#ffd400"
 """Ring of the hot spot."""
 REASON_COLORS = ("#7b3294", "#008837", "#e66101", "#0571b0", "#a6611a", "#ca0020")
@@ -157,8 +159,9 @@ def draw_overview(
     tissue: TissueMask | None = None,
     quality: QualityMap | None = None,
     hot_spot: Circle | None = None,
+    tumour: shapely.MultiPolygon | None = None,
 ) -> bytes:
-    """Draw the whole slide with its tissue, what was left out, the hot spot, a scale bar and a legend.
+    """Draw the whole slide with its tissue, what was left out, tumour, hot spot, a scale bar and a legend.
 
     Parameters
     ----------
@@ -174,6 +177,8 @@ def draw_overview(
         What is not counted is tinted, a colour per reason; only reasons that occur enter the legend.
     hot_spot : Circle, optional
         Drawn as a ring; one too small to be seen keeps a least size.
+    tumour : shapely.MultiPolygon, optional
+        Its border is drawn; level-0 px.
 
     Returns
     -------
@@ -191,6 +196,9 @@ def draw_overview(
     if tissue is not None:
         _trace(axes, outline_mask(tissue.mask, downsample=tissue.downsample / downsample))
         legend.insert(0, (INK, "tissue", False))
+    if tumour is not None:
+        _trace(axes, tumour, color=TUMOUR_COLOR, unit=downsample)
+        legend.append((TUMOUR_COLOR, "tumour", False))
     if hot_spot is not None:
         radius = max(hot_spot.radius / downsample, 9 / zoom)
         _ring(axes, Circle(hot_spot.x / downsample, hot_spot.y / downsample, radius))
@@ -328,13 +336,15 @@ def _tint_excluded(
     return tinted, legend
 
 
-def _trace(axes: Axes, outline: shapely.MultiPolygon) -> None:
-    """Draw the rings of an outline as thin dark lines on a pale halo."""
+def _trace(axes: Axes, outline: shapely.MultiPolygon, *, color: str = INK, unit: float = 1.0) -> None:
+    """Draw the rings of an outline, in px of ``unit``, as thin lines on a pale halo."""
     from matplotlib.collections import LineCollection
 
-    rings = [np.asarray(ring.coords) for part in outline.geoms for ring in (part.exterior, *part.interiors)]
-    for color, width in (("white", 2.6), (INK, 1.1)):
-        axes.add_collection(LineCollection(rings, colors=color, linewidths=width))
+    rings = [
+        np.asarray(ring.coords) / unit for part in outline.geoms for ring in (part.exterior, *part.interiors)
+    ]
+    for line, width in (("white", 2.6), (color, 1.1)):
+        axes.add_collection(LineCollection(rings, colors=line, linewidths=width))
 
 
 def _ring(axes: Axes, circle: Circle) -> None:

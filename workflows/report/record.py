@@ -79,7 +79,13 @@ def describe_score(score: Score, content: ReportContent) -> str:
     if score.interval is not None:
         low, high = (round_half_up(end, places=1) for end in (score.interval.low, score.interval.high))
         text += f" ({round_half_up(100 * score.interval.level)} % CI {low}\N{EN DASH}{high})"
-    text += f", {score.numerator:,} {content.words.positive} of {score.denominator:,} {content.words.noun}"
+    if content.words.evidence:
+        told = content.words.evidence.format(part=f"{score.numerator:,}", whole=f"{score.denominator:,}")
+        text += f", {told}"
+    else:
+        text += (
+            f", {score.numerator:,} {content.words.positive} of {score.denominator:,} {content.words.noun}"
+        )
     if score.category is not None:
         text += f"; {score.category}" + (
             f" by the cut-offs of {content.scale.title}" if content.scale else ""
@@ -88,14 +94,15 @@ def describe_score(score: Score, content: ReportContent) -> str:
 
 
 def _counts(content: ReportContent) -> dict[str, int]:
-    """Return the nuclei of the headline and those left out."""
+    """Return the counted nuclei and those left out."""
     headline, excluded = content.result.headline, sum(content.result.excluded.values())
+    positive, counted = content.counted or (headline.numerator, headline.denominator)
     return {
-        "positive": headline.numerator,
-        "negative": headline.denominator - headline.numerator,
-        "counted": headline.denominator,
+        "positive": positive,
+        "negative": counted - positive,
+        "counted": counted,
         "excluded": excluded,
-        "found": headline.denominator + excluded,
+        "found": counted + excluded,
     }
 
 

@@ -246,12 +246,14 @@ def _scores(writer: _Writer) -> Section:
     rows = []
     for number, score in enumerate(writer.get("scores")):
         path = f"scores.{number}"
+        # Shares of 1 and ratios say nothing with one decimal; points of a scale are whole.
+        places = 1 if score["unit"] or score["value"] is None or score["value"] % 1 == 0 else 2
         interval = [words("\N{EM DASH}")] * 2
         if score["interval"] is not None:
-            interval = [writer.number(f"{path}.interval.{end}", places=1) for end in ("low", "high")]
+            interval = [writer.number(f"{path}.interval.{end}", places=places) for end in ("low", "high")]
         cells = (
             writer.text(f"{path}.name"),
-            writer.number(f"{path}.value", places=1),
+            writer.number(f"{path}.value", places=places),
             writer.text(f"{path}.unit"),
             *interval,
             writer.text(f"{path}.interval.method") if score["interval"] else words("\N{EM DASH}"),
@@ -342,11 +344,12 @@ def _image(writer: _Writer) -> Section:
 
 def _stain(writer: _Writer) -> Section:
     """Return white point and stain vectors."""
+    second = "Eosin" if "H&E" in writer.get("stain.source") else "DAB"
     rows = (
         Row((words("Vectors"), writer.text("stain.source"))),
         Row((words("White point R, G, B"), *writer.numbers("stain.background", places=0))),
         Row((words("Hematoxylin R, G, B"), *writer.numbers("stain.hematoxylin", places=3))),
-        Row((words("DAB R, G, B"), *writer.numbers("stain.chromogen", places=3))),
+        Row((words(f"{second} R, G, B"), *writer.numbers("stain.chromogen", places=3))),
     )
     return Section("Stain", rows)
 

@@ -80,7 +80,11 @@ def report_charts(content: ReportContent) -> Mapping[str, bytes]:
         )
     if content.fields is not None and content.fields.counted.any():
         charts["map"] = draw_index_map(
-            content.fields, tissue=content.tissue, hot_spot=content.hot_spot, index=words.index
+            content.fields,
+            tissue=content.tissue,
+            hot_spot=content.hot_spot,
+            index=words.map or words.index,
+            by_area=bool(words.map),
         )
     return charts
 

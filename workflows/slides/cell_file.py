@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CELL_COLUMNS",
+    "CLASS_PROBABILITIES",
     "FURTHER_COLUMNS",
     "PROBABILITIES",
     "RING",
@@ -52,14 +53,18 @@ CELL_COLUMNS = (
 PROBABILITIES = ("tumour_probability", "positive_probability")
 """Further float32 columns, before ``tile``, of networks that tell them."""
 
+CLASS_PROBABILITIES = ("epithelial_probability", "inflammatory_probability", "stromal_probability")
+"""Further float32 columns of networks that tell kinds of nuclei; what is left to 1 is none of these."""
+
 RING = "membrane_od"
 """Density of the membrane in 32 directions, hundredths of OD, 255 for 2.55 and more."""
 RING_VALUES = 32
 """Directions: the vertices of an outline."""
 
 FURTHER_COLUMNS: Mapping[str, str] = {
-    **dict.fromkeys(PROBABILITIES, "float32"),
+    **dict.fromkeys((*PROBABILITIES, *CLASS_PROBABILITIES), "float32"),
     "cytoplasm_dab_od_mean": "float32",
+    "nucleus_elongation": "float32",
     RING: "ring",
 }
 """Name and Arrow type of all columns that some detectors fill, before ``tile``, in their order."""
@@ -89,7 +94,7 @@ def cell_schema(probabilities: Sequence[str] = ()) -> pa.Schema:
 
     With ``membrane_od`` the geometry is the cell's outline, whose vertex k lies on the ray of value k, in
     hundredths of OD; ``cytoplasm_dab_od_mean`` is the mean between nucleus and membrane. Area and densities
-    stay those of the nucleus.
+    stay those of the nucleus; ``nucleus_elongation`` is its long over its short axis.
     """
     import pyarrow as pa
 

@@ -121,6 +121,8 @@ def _find_in_window(plane: Plane, plan: SlidePlan, window: Tile, *, seconds: dic
     image = plane.read(x, y, width + -width % detector.stride, height + -height % detector.stride)
     clock.append(time.perf_counter())
     densities = unmix(image, plan.profile)
+    if plan.profile.second_stain != "DAB":
+        densities[1] = 0  # no DAB on this slide, and no other stain may pass for it
     clock.append(time.perf_counter())
     cells = detector.detect(image, densities, mpp=plan.mpp, seconds=spent)
     spent |= {"decode": clock[1] - clock[0], "unmix": clock[2] - clock[1]}

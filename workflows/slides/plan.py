@@ -6,13 +6,13 @@ import json
 from dataclasses import asdict, dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import SettingsError, UnreadableSlideError
-from ...stain import StainProfile, fit_h_dab, unmix
+from ...stain import StainProfile, fit_h_dab, published_h_e, unmix
 from ...tiling import (
     InkSettings,
     QualityMap,
@@ -28,7 +28,8 @@ from ...tiling import (
 )
 from ...wsi import Plane, Region, open_slide, require_scorable
 from ..runs.inputs import SlideInput
-from .tile_detector import LearnedDetector, TileDetector, restore_detector
+from .cell_detector import network_of, with_tumour_threshold
+from .tile_detector import TileDetector, restore_detector
 
 __all__ = ["PlanSettings", "SlidePlan", "load_plan", "make_plan"]
 
@@ -57,6 +58,8 @@ class PlanSettings:
     """How tissue is found."""
     quality: QualitySettings = field(default_factory=lambda: QualitySettings(ink=InkSettings(red_share=0.4)))
     """What counts as out of focus, pen, fold, bubble or debris; an H-DAB slide has no eosin to spare."""
+    stain: Literal["H-DAB", "H&E"] = "H-DAB"
+    """What the slide is stained with: which vectors are fitted, or taken as published."""
 
 
 @dataclass(frozen=True)
@@ -143,7 +146,7 @@ def make_plan(
             "fingerprint": slide.fingerprint,
             "mpp": slide.mpp,
             "detector": detector.facts(),
-            **asdict(settings),
+            **_told(settings),
         }
         key = stage_key(facts)
         place = folder / f"plan-{key}"
@@ -151,9 +154,9 @@ def make_plan(
             require_scorable(slide)
             _write_plan(plane, slide_input, place=place, settings=settings, detector=detector)
     plan = load_plan(place)
-    if isinstance(detector, LearnedDetector):
+    if network_of(detector) is not None:
         # The weights may have moved since, or run elsewhere: their content counts, not their place.
-        here = replace(detector, tumour_threshold=plan.detector.tumour_threshold)
+        here = with_tumour_threshold(detector, plan.detector.tumour_threshold)
         if plan.detector != here:
             value = json.loads((place / "plan.json").read_text(encoding="utf-8"))
             write_json(place / "plan.json", value | {"detector": here.to_json()})
@@ -161,6 +164,14 @@ def make_plan(
             plan = load_plan(place)
     # The same holds for the slide's file.
     return replace(plan, slide=slide_input)
+
+
+def _told(settings: PlanSettings) -> dict[str, Any]:
+    """Return what shapes a plan; those of H-DAB slides keep the keys from before there were others."""
+    told = asdict(settings)
+    if settings.stain == "H-DAB":
+        del told["stain"]
+    return told
 
 
 def _write_plan(
@@ -176,7 +187,8 @@ def _write_plan(
     clean = quality.assessable(tissue)
     samples = sample_tissue(plane, clean if clean.any() else tissue.mask, downsample=tissue.downsample)
     red, green, blue = (float(value) for value in tissue.background)
-    profile = fit_h_dab(samples.reshape(-1, 3), (red, green, blue))
+    fit = fit_h_dab if settings.stain == "H-DAB" else published_h_e
+    profile = fit(samples.reshape(-1, 3), (red, green, blue))
     densities = [unmix(sample, profile) for sample in samples]
     fitted = detector.fitted(list(samples), densities, mpp=plane.mpp)
     place.mkdir(parents=True, exist_ok=True)

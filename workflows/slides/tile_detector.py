@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from ...errors import SettingsError
 from ...models import CellTable, UnmixedNuclei, UnmixedNucleiSettings
+from .cell_file import CLASS_PROBABILITIES
 
 if TYPE_CHECKING:
     from ...models.registry import LicencePolicy
@@ -172,13 +173,15 @@ class LearnedDetector:
     """What its card says it cannot do, a sentence each."""
     device: str = "auto"
     """Where it runs."""
+    kinds: tuple[str, ...] = ()
+    """Columns of `cell_file.CLASS_PROBABILITIES` that it fills."""
 
     @property
     def probabilities(self) -> tuple[str, ...]:
         """What its heads tell."""
         told = {"tumour_probability": self.tumour_threshold is not None}
         told["positive_probability"] = self.tells_positive
-        return tuple(name for name, is_told in told.items() if is_told)
+        return (*(name for name, is_told in told.items() if is_told), *self.kinds)
 
     @property
     def runs_on_card(self) -> bool:
@@ -271,6 +274,7 @@ def choose_detector(
         )
     heats = card.architecture.get("heats")
     tells_tumour = isinstance(heats, list) and "tumour" in heats
+    named_so = {name.lower() for name in card.classes}
     return LearnedDetector(
         card=entry.weights.with_suffix(".json"),
         weights=entry.weights,
@@ -285,6 +289,7 @@ def choose_detector(
         licence=card.licence.weights,
         limits=tuple(card.limits),
         device=device,
+        kinds=tuple(name for name in CLASS_PROBABILITIES if name.removesuffix("_probability") in named_so),
     )
 
 
@@ -299,7 +304,7 @@ def restore_detector(value: dict[str, Any]) -> TileDetector:
         return LearnedDetector(
             **settings
             | {"card": Path(settings["card"]), "weights": Path(settings["weights"])}
-            | {"limits": tuple(settings["limits"])}
+            | {name: tuple(settings.get(name, ())) for name in ("limits", "kinds")}
         )
     settings["scales_um"] = tuple(settings["scales_um"])
     return BaselineDetector(UnmixedNuclei(UnmixedNucleiSettings(**settings)))

@@ -1,0 +1,149 @@
+"""Verbs of the command line that measure tissue: what it holds, and how near cells lie to each other."""
+
+# Annotations are read when verbs are made, so they are not postponed here.
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+from .cli_options import (
+    Debug,
+    Device,
+    Json,
+    LicensePolicy,
+    Model,
+    Mpp,
+    Slides,
+    Workers,
+    configure_logging,
+    print_run,
+)
+
+__all__ = ["measure_app", "measure_immune"]
+
+measure_app = typer.Typer(no_args_is_help=True, help="Measure cells and regions of slides.")
+
+
+@measure_app.callback()
+def _measure() -> None:
+    """Measure cells and regions of slides."""
+
+
+@measure_app.command("immune")
+def measure_immune(  # noqa: PLR0913 -- one parameter per documented option of the command line
+    slides: Slides = None,
+    stain: Annotated[
+        Literal["he", "cd3", "cd8", "other"],
+        typer.Option(help="H&E, or the marker that is stained with DAB; other needs --marker."),
+    ] = "he",
+    marker: Annotated[
+        str | None, typer.Option(help="Name of another marker, such as FOXP3.", show_default=False)
+    ] = None,
+    positive_od: Annotated[
+        float | None,
+        typer.Option(
+            help="Least mean DAB density of a stained cell's nucleus or rim, OD (base 10); 0.2 by default.",
+            show_default=False,
+        ),
+    ] = None,
+    til_scheme: Annotated[
+        str, typer.Option(help="Cut-offs of stromal TILs: til-figure, lpbc-50, lpbc-60, til-5, til-30.")
+    ] = "til-figure",
+    reference_cohort: Annotated[
+        Path | None,
+        typer.Option(
+            help="CSV with the densities of a fixed cohort, for the CD3/CD8 density score.",
+            show_default=False,
+        ),
+    ] = None,
+    other_run: Annotated[
+        Path | None,
+        typer.Option(help="Results folder of the other marker's slides of the cohort.", show_default=False),
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Results folder; run again to resume.")] = Path("results"),
+    mpp: Mpp = None,
+    tumour: Annotated[
+        Path | None,
+        typer.Option(
+            help="Outlines of the tumour: QuPath GeoJSON or ASAP XML, or a folder with one per slide.",
+            show_default=False,
+        ),
+    ] = None,
+    model: Model = "auto",
+    license_policy: LicensePolicy = "research",
+    device: Device = "auto",
+    workers: Workers = 0,
+    scheduler: Annotated[
+        str,
+        typer.Option(help="auto (threads on one card, else processes), processes, threads, or tcp://..."),
+    ] = "auto",
+    resume: Annotated[
+        bool, typer.Option("--resume/--overwrite", help="Go on with an earlier run, or throw it away.")
+    ] = True,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Take the slides of the earlier run in --out that failed.")
+    ] = False,
+    clean: Annotated[
+        bool, typer.Option("--clean", help="Remove block fragments of finished slides.")
+    ] = False,
+    profile: Annotated[bool, typer.Option("--profile", help="Print where the time went.")] = False,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Immune cells: stromal TILs (H&E), densities in core and margin, nearest neighbours, G-function."""
+    from .workflows import RunOptions, choose_detector, find_slides, run_cohort, slides_to_retry
+    from .workflows.runs.terminal import watch
+
+    configure_logging(debug=debug)
+    own = _own_options(stain, marker, positive_od=positive_od, cohort=reference_cohort, other_run=other_run)
+    detector = choose_detector(
+        model, stain="H&E" if stain == "he" else "H-DAB", policy=license_policy, device=device
+    )
+    if scheduler == "auto":  # one process holds a card; its threads decode while others compute
+        scheduler = "threads" if detector.runs_on_card else "processes"
+    options = RunOptions(out, scheduler=scheduler, workers=workers, overwrite=not resume, clean=clean)
+    workflow = _workflow(stain, {**own, "detector": detector, "tumour": tumour}, scheme=til_scheme)
+    inputs = slides_to_retry(out, mpp=mpp) if retry_failed else find_slides(slides or [], mpp=mpp)
+    with watch(len(inputs), quiet=as_json) as progress:
+        run = run_cohort(workflow, inputs, options=options, progress=progress)
+    print_run(run, as_json=as_json, profile=profile)
+    raise typer.Exit(run.exit_code)
+
+
+def _workflow(stain: str, given: dict[str, Any], *, scheme: str) -> Any:
+    """Make the workflow of a stain."""
+    from .workflows.immune import HeImmune, StainedImmune
+
+    return HeImmune(scheme=scheme, **given) if stain == "he" else StainedImmune(**given)
+
+
+def _own_options(
+    stain: str,
+    marker: str | None,
+    *,
+    positive_od: float | None,
+    cohort: Path | None,
+    other_run: Path | None,
+) -> dict[str, Any]:
+    """Return what is asked of a stained marker, or say what does not go together."""
+    from .errors import SettingsError
+    from .workflows.immune_cohort import read_cohort, read_other_marker
+
+    if stain == "he":
+        if any(each is not None for each in (marker, positive_od, cohort, other_run)):
+            raise SettingsError(
+                "--marker, --positive-od, --reference-cohort or --other-run on H&E slides",
+                "They belong to --stain cd3, cd8 or other.",
+            )
+        return {}
+    if (stain == "other") == (marker is None):
+        raise SettingsError(
+            f"--stain {stain} {'without' if marker is None else 'with'} --marker",
+            "Name other markers, such as --stain other --marker FOXP3; cd3 and cd8 have their names.",
+        )
+    return {
+        "marker": marker or stain.upper(),
+        "positive_od": positive_od,
+        "cohort": None if cohort is None else read_cohort(cohort),
+        "other": None if other_run is None else read_other_marker(other_run),
+    }

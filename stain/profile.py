@@ -37,8 +37,8 @@ DAB_SHARE = 0.005
 """Least share of stained pixels that must look brown before the DAB vector is fitted, not assumed."""
 PUBLISHED_H_E = "published H&E"
 """Source of a profile whose second stain is eosin."""
-BROWN_OF_H_E = 0.2
-"""Share of brown pixels from which a slide is no H&E slide."""
+BROWN_OF_H_E = 0.05
+"""Share of brown pixels from which a slide is no H&E slide; pigmented skin has 0.006."""
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ NEST_NEIGHBOURS = 4
 """How many others. Nuclei that the network mistook for tumour mostly stand alone."""
 NEST_RIM_UM = 8.0
 """How far a nest reaches beyond the centres of its outermost nuclei, um: half a tumour cell."""
-BRIDGE_UM = 100.0
+BRIDGE_UM = 96.0
 """Nests less than twice this apart belong to one tumour, and the stroma between them lies in it, um."""
 SMALLEST_TUMOUR_MM2 = 0.02
 """Smaller places are no tumour but strays: some hundred nuclei."""
@@ -91,7 +91,7 @@ def drawn_tumour(assessed: AssessedRegion, tumour: TumourRegion) -> Mask:
 def found_tumour(assessed: AssessedRegion, nests_um: Points) -> Mask:
     """Find the tumour from the nuclei of its nests.
 
-    Everything within 108 um of such a nucleus, shrunk by 100 um: nests less than 200 um apart grow together,
+    Everything within 104 um of such a nucleus, shrunk by 96 um: nests less than 192 um apart grow together,
     concave borders are smoothed, and the outer border lies 8 um beyond the outermost centres. Enclosed
     places belong to it; places under 0.02 mm2 do not.
 

@@ -27,8 +27,9 @@ FIELD_UM = 500.0
 """Side of a field, um: near to a high-power field, as in the other bootstraps."""
 FINE_UM = 4.0
 """Nests and stroma are drawn no coarser than this, um per px."""
-NEST_GAP_UM = 15.0
-"""Nuclei of a nest less than twice this apart have no stroma between them, um: two tumour cells."""
+NEST_GAP_UM = 16.0
+"""Nuclei of a nest less than twice this apart have no stroma between them, um: two tumour cells. Like the
+rim a whole number of fine pixels, so that rounding makes nests neither larger nor smaller."""
 FIELDS_READ = 8
 """Fields in a row whose cells are read together: squares of 4 mm."""
 FEWEST_FIELDS = 10
@@ -97,7 +98,7 @@ def measure_stroma(cells: Path, ground: Ground, *, nests_um: Points, mpp: float)
     """Measure stroma and lymphocytes inside the border of the tumour.
 
     Stroma is assessed tissue within the border that belongs to no nest: farther than 8 um from the nuclei
-    of a nest, and not in a gap of less than 30 um between them.
+    of a nest, not in a gap of less than 32 um between them, and no strip of less than 12 um.
 
     Parameters
     ----------
@@ -137,34 +138,47 @@ def stroma_of(ground: Ground, field: tuple[int, int], tree: Any) -> AssessedRegi
 
     ``tree`` is the scipy.spatial.cKDTree of the nests' nuclei, um, or None.
     """
+    from scipy.ndimage import binary_opening
+
     side, fine = _field_px(ground), int(np.ceil(ground.mpp / FINE_UM))
-    rows, columns = (slice(number * side, (number + 1) * side) for number in field)
-    within = ground.tumour[rows, columns] & ground.assessed.mask[rows, columns]
-    pixel = ground.mpp / fine
-    left, top = (
-        start + place.start * ground.mpp
-        for start, place in zip(ground.assessed.origin_um, (columns, rows), strict=True)
+    room = int(np.ceil(2 * NEST_GAP_UM / ground.mpp))  # beyond it nothing changes a pixel of the field
+    sizes = ground.tumour.shape
+    first = [number * side - room for number in field]
+    last = [min(size, (number + 1) * side) + room for number, size in zip(field, sizes, strict=True)]
+    window = tuple(
+        slice(max(0, start), min(size, stop)) for start, stop, size in zip(first, last, sizes, strict=True)
     )
-    mask = within.repeat(fine, axis=0).repeat(fine, axis=1)
+    beyond = [
+        (place.start - start, stop - place.stop)
+        for place, start, stop in zip(window, first, last, strict=True)
+    ]
+    within = np.pad(ground.tumour[window] & ground.assessed.mask[window], beyond)
+    mask, pixel = within.repeat(fine, axis=0).repeat(fine, axis=1), ground.mpp / fine
+    left, top = (
+        start + place * ground.mpp
+        for start, place in zip(ground.assessed.origin_um, first[::-1], strict=True)
+    )
     if tree is not None and mask.any():
         mask &= ~_nests(mask.shape, pixel, (left, top), tree)
-    return AssessedRegion(mask, pixel, (left, top))
+        mask = binary_opening(mask, np.ones((3, 3), np.bool_))
+    edge, shift = room * fine, room * ground.mpp
+    inner = np.ascontiguousarray(mask[edge:-edge, edge:-edge])
+    return AssessedRegion(inner, pixel, (left + shift, top + shift))
 
 
 def _nests(shape: tuple[int, ...], pixel: float, corner: tuple[float, float], tree: Any) -> Mask:
-    """Return what belongs to nests: within 15 um of a nucleus, shrunk to 8 um beyond the outermost."""
+    """Return what belongs to nests: within 16 um of a nucleus, shrunk to 8 um beyond the outermost."""
     from scipy.ndimage import distance_transform_edt
 
-    room = int(np.ceil(2 * NEST_GAP_UM / pixel))
     down, across = (
-        start + (np.arange(-room, size + room) + 0.5) * pixel
-        for start, size in zip(corner[::-1], shape, strict=True)
+        start + (np.arange(size) + 0.5) * pixel for start, size in zip(corner[::-1], shape, strict=True)
     )
     places = np.stack(np.meshgrid(across, down), axis=-1)
     distance, _ = tree.query(places.reshape(-1, 2), distance_upper_bound=NEST_GAP_UM)
-    grown = np.isfinite(distance).reshape(places.shape[:2])
-    depth = np.full(grown.shape, np.inf) if grown.all() else (distance_transform_edt(grown) - 0.5) * pixel
-    return np.asarray(depth >= NEST_GAP_UM - NEST_RIM_UM)[room:-room, room:-room]
+    grown = np.isfinite(distance).reshape(shape)
+    if grown.all():
+        return np.ones(shape, np.bool_)
+    return np.asarray((distance_transform_edt(grown) - 0.5) * pixel >= NEST_GAP_UM - NEST_RIM_UM)
 
 
 @dataclass(frozen=True)

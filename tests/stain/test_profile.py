@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from slidelab.errors import SettingsError
-from slidelab.stain import StainProfile, density_to_rgb, fit_h_dab
+from slidelab.stain import StainProfile, density_to_rgb, fit_h_dab, published_h_e
 from slidelab.stain.profile import angle_deg
 
 BACKGROUND = (242.0, 240.0, 244.0)
@@ -88,3 +88,17 @@ def test_real_slides_are_recognised(data_folder):
         red, green, blue = (float(value) for value in np.percentile(sample, 99, axis=0))
         profile = fit_h_dab(sample, (red, green, blue))
         assert ("STAIN_NOT_H_DAB" not in profile.flags) == is_h_dab
+
+
+def test_an_h_and_e_slide_gets_the_published_vectors_and_a_brown_one_a_warning():
+    random = np.random.default_rng(4)
+    amounts = random.uniform(0.2, 0.9, (5000, 2))
+    for second, flags in (((0.2159, 0.8012, 0.5581), ()), ((0.27, 0.57, 0.78), ("STAIN_NOT_H_E",))):
+        density = amounts @ np.array([(0.65, 0.70, 0.29), second])
+        pixels = np.rint(255 * 10**-density).astype(np.uint8)
+        profile = published_h_e(pixels)
+        assert profile.flags == flags
+        assert profile.second_stain == "eosin"
+        assert StainProfile.from_json(profile.to_json()) == profile
+    assert published_h_e(np.full((5000, 3), 250, np.uint8)).flags == ("STAIN_DEFAULT",)
+    assert StainProfile().second_stain == "DAB"

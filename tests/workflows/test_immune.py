@@ -3,6 +3,7 @@
 import json
 import math
 import re
+import shutil
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -27,13 +28,12 @@ def paint(tmp_path_factory):
     """Paint a phantom once; returns its path and the table of its nuclei."""
     folder, painted = tmp_path_factory.mktemp("phantoms"), {}
 
-    def run(kind, name=None, **settings):
-        name = name or kind
-        if name not in painted:
+    def run(kind, **settings):
+        if kind not in painted:
             chosen = {"width": SIDE, "height": SIDE, "artefacts": False, "seed": 11, "tissue_fraction": 0.5}
-            write_phantom(folder / f"{name}.tiff", PhantomSettings(kind=kind, **chosen | settings))
-            painted[name] = folder / f"{name}.tiff", pq.read_table(folder / f"{name}.truth.parquet")
-        return painted[name]
+            write_phantom(folder / f"{kind}.tiff", PhantomSettings(kind=kind, **chosen | settings))
+            painted[kind] = folder / f"{kind}.tiff", pq.read_table(folder / f"{kind}.truth.parquet")
+        return painted[kind]
 
     return run
 
@@ -198,7 +198,7 @@ def test_points_are_counted_by_field_where_the_raster_lies():
 def test_strays_make_no_tumour_and_near_nests_make_one():
     assessed = AssessedRegion(np.ones((250, 250), np.bool_), 8.0)
     lattice = np.stack(np.meshgrid(np.arange(0, 301, 12.0), np.arange(0, 1201, 12.0)), -1).reshape(-1, 2)
-    left, right = lattice + (400, 400), lattice + (850, 400)
+    left, right = lattice + 400, lattice + np.array([850, 400])
     strays = np.array([[1800.0, 300.0], [1800.0, 1000.0], [100.0, 100.0]])
     nests = nest_nuclei(np.concatenate([left, right, strays]))
     assert len(nests) == 2 * len(lattice)
@@ -251,10 +251,12 @@ def cohort_file(path):
 
 
 def test_the_density_score_places_core_and_margin_of_both_markers_in_the_cohort(paint, measure, tmp_path):
-    wide = {"type": "Polygon", "coordinates": [[[0, 0], [3200, 0], [3200, 3100], [0, 3100], [0, 0]]]}
+    # Only the lower border lies on the slide, so what is 360 um above it is core.
+    wide = {"type": "Polygon", "coordinates": [[[0, 0], [SIDE, 0], [SIDE, 1900], [0, 1900], [0, 0]]]}
     feature = {"type": "Feature", "geometry": wide, "properties": {"classification": {"name": "Tumor"}}}
     (tmp_path / "wide.geojson").write_text(json.dumps([feature]), encoding="utf-8")
-    path, _ = paint("er", "case-1_CD8", truth=40.0, width=3200, height=3200)
+    path = tmp_path / "case-1_CD8.tiff"
+    shutil.copy(paint("er", truth=40.0)[0], path)
     tumour, run = tmp_path / "wide.geojson", tmp_path / "cd3"
     scores = [{"name": f"CD3 {part}", "numerator": 50, "denominator": 10**6} for part in ("core", "margin")]
     (run / "slides" / "a").mkdir(parents=True)

@@ -125,8 +125,11 @@ def _slide_line(outcome: SlideOutcome) -> str:
     if row["value"] is None:
         return f"{name}: {row['status']}"
     interval = f" (95 % CI {row['low']:.1f}-{row['high']:.1f})" if row["low"] is not None else ""
-    counts = f"{row['numerator']:,} positive of {row['denominator']:,} nuclei"
-    return f"{name}: {row['score']} {row['value']:.1f} %{interval}, {counts}, {row['status']}"
+    part, whole = f"{row['numerator']:,}", f"{row['denominator']:,}"
+    evidence = outcome.record["words"].get("evidence") or "{part} positive of {whole} nuclei"
+    number = f"{row['value']:.1f} {outcome.record['scores'][0]['unit']}".rstrip()
+    counts = evidence.format(part=part, whole=whole)
+    return f"{name}: {row['score']} {number}{interval}, {counts}, {row['status']}"
 
 
 def describe_profile(run: CohortRun) -> str:

@@ -372,11 +372,23 @@ def error_table(title: str, cases: list[Case], names: dict[str, tuple[str, str]]
             f"| {words} | {errors.mean():+.2f} | {np.abs(errors).mean():.2f} | {worst(errors):+.2f} "
             f"| {within} of {len(cases)} (within {target:g}) |"
         )
-    heads = [f"{words} painted | reported" for words in names]
-    lines += ["", "| phantom | " + " | ".join(heads) + " |", "|---" * (1 + 2 * len(names)) + "|"]
+    heads, members = [], []
+    for words, (_, member) in names.items():
+        heads += [words] if member in members else [f"{words}, painted", words]
+        members.append(member)
+    lines += ["", "| phantom | " + " | ".join(heads) + " |", "|---" * (1 + len(heads)) + "|"]
     for case in cases:
-        pairs = [(case.truth[member], case.value(score_name)) for score_name, member in names.values()]
-        numbers = ["-" if number is None else f"{number:.1f}" for pair in pairs for number in pair]
+        row: list[float | None] = []
+        for number, (score_name, member) in enumerate(names.values()):
+            row += (
+                [case.value(score_name)]
+                if member in members[:number]
+                else [
+                    case.truth[member],
+                    case.value(score_name),
+                ]
+            )
+        numbers = ["-" if number is None else f"{number:.1f}" for number in row]
         lines.append(f"| {case.name} | " + " | ".join(numbers) + " |")
     return "\n".join(lines) + "\n"
 

@@ -24,6 +24,7 @@ from ..slides.cell_rule import Role
 from ..slides.membrane_rule import IMMUNE_POSITIVE, TUMOUR_NUCLEAR, TUMOUR_POSITIVE, Pdl1Rule
 from ..slides.plan import SlidePlan
 from ..slides.stained_area import StainedArea, measure_stained_area
+from ..slides.tally import Tally
 from ..slides.tile_detector import TileDetector
 from .doubt import doubt_nuclear_stain
 from .evidence import Evidence
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Pdl1"]
 
+AREA_SCORES = (" IC", " TAP", " ICP", " IC+")
+"""Ends of the names of scores that are shares of an area."""
 IMMUNE_RIM_UM = 2.0
 """How far an immune cell reaches beyond its nucleus, um: as for stromal lymphocytes, a project rule."""
 
@@ -121,6 +124,22 @@ class Pdl1(IhcWorkflow):
             flags=evidence.flags,
         )
         return doubt_nuclear_stain(result, tally.by_class[TUMOUR_NUCLEAR.name])
+
+    def words_for(self, result: SlideResult) -> MarkerWords:
+        """Say what the headline rests on: cells, stained cells of all kinds, or areas."""
+        headline = result.headline
+        if headline.unit == "CPS":
+            told = "{part} stained tumour and immune cells, {whole} tumour cells"
+        elif headline.name.endswith(AREA_SCORES):
+            told = "{part} of {whole} \N{MICRO SIGN}m\N{SUPERSCRIPT TWO} covered"
+        else:
+            return self.words
+        return replace(self.words, evidence=told)
+
+    def counted(self, tally: Tally) -> tuple[int, int] | None:
+        """Return stained and all tumour cells."""
+        positive = int(tally.of_role(Role.POSITIVE).sum())
+        return positive, int(tally.of_role(Role.POSITIVE, Role.NEGATIVE).sum())
 
     def stained_area(
         self, slide: Slide, plan: SlidePlan, cells: Path, *, region: TumourRegion | None

@@ -136,6 +136,10 @@ class IhcWorkflow(ABC):
         """Return the cut-offs behind the headline's category."""
         return None
 
+    def words_for(self, result: SlideResult) -> MarkerWords:
+        """Return what the report calls things; depends on the result where its headline does."""
+        return self.words
+
     def advice(self, result: SlideResult) -> tuple[str, ...]:
         """Return what the marker's guideline asks to do next, a sentence each."""
         return ()
@@ -278,7 +282,7 @@ class IhcWorkflow(ABC):
             histogram=histogram_of(evidence.tally) if self.shows_stain else None,
             counted=self.counted(evidence.tally),
             pictures=report_pictures(slide, evidence, cells),
-            words=self.words,
+            words=self.words_for(result),
             advice=(*correction.sentences(result), *self.advice(result)),
         )
 

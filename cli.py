@@ -22,6 +22,7 @@ from .cli_options import (
     print_json,
     say,
 )
+from .cli_measure import measure_app
 from .cli_scoring import score_app, score_ki67
 
 __all__ = ["main"]
@@ -50,6 +51,7 @@ validate_app = typer.Typer(
 )
 bench_app = typer.Typer(no_args_is_help=True, help="Measure slidelab on this machine.")
 app.add_typer(score_app, name="score")
+app.add_typer(measure_app, name="measure")
 app.add_typer(models_app, name="models")
 app.add_typer(train_app, name="train")
 app.add_typer(validate_app, name="validate")

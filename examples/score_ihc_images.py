@@ -21,7 +21,9 @@ def score(workflow, slides, out):
             print(f"{outcome.slide.slide_id}: {outcome.failures[0].reason}")
             continue
         headline = outcome.record["scores"][0]
-        value = "not assessable" if headline["value"] is None else f"{headline['value']:.1f} {headline['unit']}"
+        value = (
+            "not assessable" if headline["value"] is None else f"{headline['value']:.1f} {headline['unit']}"
+        )
         print(f"{outcome.slide.slide_id}: {headline['name']} {value}, {outcome.status}")
         print(f"  look at {options.out / 'slides' / outcome.slide.slide_id / 'report.html'}")
 

@@ -83,7 +83,7 @@ def test_a_nucleus_is_judged_by_density_or_by_the_network():
     )
 
     def labels(rule):
-        return [rule.classes[code].name for code in rule.judge(table).code]
+        return [rule.classes[code].name for code in rule.judge(table)]
 
     assert labels(NuclearRule(0.2, None)) == ["Negative", "Positive", "Positive"]
     assert labels(NuclearRule(None, None)) == ["Positive", "Negative", "Positive"]

@@ -115,7 +115,7 @@ def _assessed(
     """Tell which pixels of a window are assessed tissue: (h, w), cut at the slide's edge."""
     ends = (plane.width, plane.height)
     x, y = (
-        (np.arange(start, min(start + WINDOW_PX, end)) + 0.5) * plane.downsample
+        np.asarray((np.arange(start, min(start + WINDOW_PX, end)) + 0.5) * plane.downsample, np.float64)
         for start, end in zip(corner, ends, strict=True)
     )
     columns, rows = (

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 import typer
 from typer.core import TyperGroup
 
+from .cli_measure import measure_app
 from .cli_options import (
     Debug,
     Device,
@@ -22,7 +23,6 @@ from .cli_options import (
     print_json,
     say,
 )
-from .cli_measure import measure_app
 from .cli_scoring import score_app, score_ki67
 
 __all__ = ["main"]

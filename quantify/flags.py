@@ -110,7 +110,8 @@ _TEXT = MappingProxyType(
             "A single probe with 4 to under 6 HER2 copies per cell decides nothing: use a dual probe."
         ),
         Flag.HER2_FEW_INTENSE_CELLS: (
-            "The 2+ rests on one or two cells with complete intense stain, which may be false ones."
+            "Less than 1 % of the tumour cells seem to have complete intense stain and were taken for "
+            "false ones; if they are real, the guideline calls this 2+."
         ),
         Flag.HER2_FEW_STAINED_CELLS: (
             "One or two cells show membrane stain, too few to tell HER2-ultralow from no stain at all."

@@ -138,28 +138,24 @@ def breast_score(counts: Her2Counts) -> Her2Call:
 
     Notes
     -----
-    Two rules are the project's: complete stain that passes 10 % only with both strengths together is 2+
-    (mixed), and all incomplete and complete stain together decides on 1+.
+    Three rules are the project's: complete stain that passes 10 % only with both strengths together is 2+
+    (mixed); all incomplete and complete stain together decides on 1+; and complete intense stain in less than
+    1 % of the cells is taken for false, flagged and left to a person, where the guideline says "any".
     """
     cutoffs = her2_cutoffs()
     total, passes = counts.total, cutoffs.breast.is_passed
     intense, weak = counts.complete_intense, counts.complete_weak
     if passes(intense, total):
         return Her2Call(3)
-    few_intense = intense >= cutoffs.few_intense_from
+    few_intense = total > 0 and 100 * intense >= cutoffs.few_intense_percent * total
     ordinary = passes(weak, total) or few_intense
     unusual = passes(counts.incomplete_moderate, total)
     mixed = passes(intense + weak, total) and not passes(weak, total)
     if ordinary or unusual or mixed:
-        rests_on_few = few_intense and intense < cutoffs.ultralow_from
-        rests_on_few = rests_on_few and not (passes(weak, total) or unusual or mixed)
-        found = {
-            Flag.HER2_UNUSUAL_PATTERN: unusual,
-            Flag.HER2_MIXED_PATTERN: mixed,
-            Flag.HER2_FEW_INTENSE_CELLS: rests_on_few,
-        }
+        found = {Flag.HER2_UNUSUAL_PATTERN: unusual, Flag.HER2_MIXED_PATTERN: mixed}
         return Her2Call(2, tuple(flag for flag, holds in found.items() if holds))
-    return Her2Call(1 if passes(counts.stained, total) else 0)
+    flags = (Flag.HER2_FEW_INTENSE_CELLS,) if intense else ()
+    return Her2Call(1 if passes(counts.stained, total) else 0, flags)
 
 
 def gastric_resection_score(counts: Her2Counts) -> Her2Call:

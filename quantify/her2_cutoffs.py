@@ -66,7 +66,8 @@ class Her2Cutoffs:
     count: EvidenceLimits
     biopsy_count: EvidenceLimits
     breast: ShareLimit
-    few_intense_from: int
+    few_intense_percent: int
+    """Least percentage of cells with complete intense stain that makes a 2+ on its own."""
     gastric: ShareLimit
     """Of resections."""
     cluster_cells: int
@@ -99,7 +100,7 @@ def read_her2_cutoffs(table: Mapping[str, Any]) -> Her2Cutoffs:
             count=_evidence(table["count"]),
             biopsy_count=_evidence(table["biopsy_count"]),
             breast=_share(table["breast"]),
-            few_intense_from=_positive(table["breast"]["few_intense_from"]),
+            few_intense_percent=_positive(table["breast"]["few_intense_percent"]),
             gastric=_share(table["gastric_resection"]),
             cluster_cells=_positive(biopsy["cells"]),
             cluster_reach_um=_positive(biopsy["reach_um"]),

@@ -5,8 +5,8 @@ python scripts/accuracy_ihc.py [--her2 60] [--pdl1 12] [--er 12] [--only her2|pd
 
 Every slide goes the road that users go: file -> tissue -> tiles -> cells -> report; only afterwards is the
 truth opened. What was developed was developed on phantoms of seeds from 1000 on; figures that are reported
-are of seeds from 5000 on, the default here, which nothing was ever fitted to. Seeds of 20 000 and more and
-below 1000 are left to whoever trains networks.
+are of seeds from 5000 on, the default here, which nothing was ever fitted to. Networks are trained
+on phantoms of seeds from 2026 on, a few of each kind: keep development below that.
 
 A phantom is no tissue: it tells whether the arithmetic from pixels to a score is right, and no more.
 """

@@ -85,7 +85,9 @@ def test_worked_examples_of_hybridisation() -> None:
         # each rule at 10 % and one cell in 100 000 above
         (counts(ci=10_001, total=100_000), 3),
         (counts(ci=10_000, total=100_000), 2),
-        (counts(ci=1, total=100_000), 2),
+        (counts(ci=1000, total=100_000), 2),  # 1 %: a project rule where the guideline says any
+        (counts(ci=999, total=100_000), 0),
+        (counts(ci=999, if_=10_001, total=100_000), 1),
         (counts(cw=10_001, total=100_000), 2),
         (counts(cw=10_000, total=100_000), 0),
         (counts(im=10_001, total=100_000), 2),
@@ -113,7 +115,8 @@ def test_breast_score_is_decided_on_exact_counts(cells: Her2Counts, score: int) 
         (counts(cw=120, ci=40), set()),  # enough alone
         (counts(ci=1), {Flag.HER2_FEW_INTENSE_CELLS}),
         (counts(ci=2), {Flag.HER2_FEW_INTENSE_CELLS}),
-        (counts(ci=3), set()),
+        (counts(ci=9), {Flag.HER2_FEW_INTENSE_CELLS}),  # of 1000
+        (counts(ci=10), set()),  # 1 % makes a 2+
         (counts(ci=1, cw=120), set()),  # 2+ without that cell too
         (counts(ci=110, im=200), set()),  # 3+ is 3+
     ],

@@ -90,6 +90,7 @@ def main() -> None:
     parser.add_argument("--model", default="auto", help="detector: auto, or as in slidelab score")
     parser.add_argument("--scratch", type=Path, help="keep slides and results here")
     parser.add_argument("--out", type=Path, help="write the tables here too")
+    parser.add_argument("--docs", action="store_true", help="write the tables into docs/accuracy.md")
     parser.add_argument("--json", type=Path, help="write every case here")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
@@ -99,8 +100,26 @@ def main() -> None:
     print(text)
     if arguments.out is not None:
         arguments.out.write_text(text + "\n", encoding="utf-8")
+    if arguments.docs:
+        write_docs(text, only=arguments.only)
     if arguments.json is not None:
         arguments.json.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+
+
+def write_docs(text: str, *, only: str | None) -> None:
+    """Put tables between their marks in the page: all of them, or those of one marker."""
+    page = Path(__file__).resolve().parents[1] / "docs" / "accuracy.md"
+    for marker, part in ((only, text),) if only else split_by_marker(text):
+        begin, end = f"<!-- begin ihc-{marker} -->\n", f"<!-- end ihc-{marker} -->"
+        head, rest = page.read_text(encoding="utf-8").split(begin)
+        page.write_text(f"{head}{begin}\n{part}\n{end}{rest.split(end)[1]}", encoding="utf-8")
+
+
+def split_by_marker(text: str) -> list[tuple[str, str]]:
+    """Return the tables of each marker; every one gets the line that names the detector."""
+    first, *parts = text.split("\n### ")
+    names = {"HER2": "her2", "PD-L1": "pdl1", "ER and PR": "er"}
+    return [(names[part.split("\n")[0]], f"{first}\n### {part}") for part in parts]
 
 
 def measure(arguments: argparse.Namespace, scratch: Path) -> tuple[str, dict[str, Any]]:

@@ -27,6 +27,10 @@ EXTREME_PERCENTILE = 1.0
 """Share of pixels, in percent, beyond the two fitted stain directions (Macenko 2009, alpha = 1)."""
 LEAST_PIXELS = 2_000
 """Fewer stained pixels than this cannot support a fit."""
+DARK_DENSITY = 0.5
+"""Mean density over the channels from which a brown pixel is dark, OD: DAB outweighs the counterstain."""
+LEAST_DARK_PIXELS = 500
+"""Fewer dark brown pixels do not tell a direction."""
 LARGEST_TURN_DEG = 18.0
 """A fitted vector further than this from the published one is taken for another dye or for noise.
 
@@ -143,7 +147,8 @@ def fit_h_dab(
 
     The two extreme directions of the stained pixels in the plane of their greatest variance (Macenko
     2009), each kept only while it stays near the published vector of its stain; otherwise the published
-    one takes its place and the profile says so. It never fails: a pale or blank sample gives the default.
+    one takes its place and the profile says so. DAB is then freed from the counterstain below it. It never
+    fails: a pale or blank sample gives the default.
 
     Parameters
     ----------
@@ -172,7 +177,8 @@ def fit_h_dab(
     if len(density) < LEAST_PIXELS:
         return replace(default, flags=("STAIN_DEFAULT",))
     blue_end, brown_end = _extreme_directions(density)
-    return _guarded(default, blue_end, brown_end, brown_share=_brown_share(density))
+    profile = _guarded(default, blue_end, brown_end, brown_share=_brown_share(density))
+    return _without_counterstain(profile, density)
 
 
 def published_h_e(
@@ -213,6 +219,33 @@ def _extreme_directions(density: NDArray[np.float64]) -> tuple[NDArray[np.float6
     # Hematoxylin absorbs red most, DAB blue most.
     directions.sort(key=lambda vector: vector[2] - vector[0])
     return directions[0], directions[1]
+
+
+def _without_counterstain(profile: StainProfile, density: NDArray[np.float64]) -> StainProfile:
+    """Free a fitted DAB vector from the hematoxylin that lies below all brown.
+
+    Counterstain pulls the extreme towards hematoxylin: on painted slides of known colours it reads DAB 18 to
+    41 % too high. It is much the same below all dark brown pixels, so the direction along which these vary is
+    free of it. Where they are few, an extreme on the way to hematoxylin gives way to the published vector.
+    """
+    if np.array_equal(profile.chromogen, DAB_VECTOR):
+        return profile
+    unit = density / np.linalg.norm(density, axis=1, keepdims=True)
+    stains = np.array([profile.hematoxylin, DAB_VECTOR])
+    stains /= np.linalg.norm(stains, axis=1, keepdims=True)
+    dark = (np.argmax(unit @ stains.T, axis=1) == 1) & (density.mean(axis=1) > DARK_DENSITY)
+    apart = angle_deg(profile.chromogen, profile.hematoxylin)
+    if int(dark.sum()) >= LEAST_DARK_PIXELS:
+        _, axes = np.linalg.eigh(np.cov(density[dark].T))
+        along = axes[:, 2] * np.sign(axes[:, 2].sum())
+        if angle_deg(along, profile.hematoxylin) <= apart:
+            return profile  # the extreme holds no more counterstain than dark brown does
+        if angle_deg(along, DAB_VECTOR) <= LARGEST_TURN_DEG:
+            return replace(profile, chromogen=_triple(along))
+    if apart >= angle_deg(DAB_VECTOR, profile.hematoxylin):
+        return profile
+    source = {"fitted": "hematoxylin fitted", "DAB fitted": "default"}[profile.source]
+    return replace(profile, chromogen=DAB_VECTOR, source=source)
 
 
 def _brown_share(density: NDArray[np.float64]) -> float:

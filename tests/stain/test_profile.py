@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from slidelab.errors import SettingsError
-from slidelab.stain import StainProfile, density_to_rgb, fit_h_dab, published_h_e
+from slidelab.stain import StainProfile, density_to_rgb, fit_h_dab, published_h_e, unmix
 from slidelab.stain.profile import angle_deg
 
 BACKGROUND = (242.0, 240.0, 244.0)
@@ -102,3 +102,19 @@ def test_an_h_and_e_slide_gets_the_published_vectors_and_a_brown_one_a_warning()
         assert StainProfile.from_json(profile.to_json()) == profile
     assert published_h_e(np.full((5000, 3), 250, np.uint8)).flags == ("STAIN_DEFAULT",)
     assert StainProfile().second_stain == "DAB"
+
+
+@pytest.mark.parametrize("dab", [(0.27, 0.57, 0.78), (0.34, 0.60, 0.72)])
+def test_counterstain_below_all_brown_does_not_raise_the_density_of_dab(dab):
+    random = np.random.default_rng(5)
+    hematoxylin = np.array([0.72, 0.61, 0.33]) / np.linalg.norm([0.72, 0.61, 0.33])
+    brown = np.array(dab) / np.linalg.norm(dab)
+    blue = random.uniform(0.2, 0.4, 20_000)  # the more it varies the more is left: 11 % for 0.1-0.6
+    amount = np.where(random.random(20_000) < 0.4, random.uniform(0.2, 1.4, 20_000), 0.0)
+    density = np.outer(blue, hematoxylin) + np.outer(amount, brown)
+    density += random.normal(0, 0.01, density.shape)
+    image = np.clip(np.rint(np.array(BACKGROUND) * 10.0**-density), 0, 255).astype(np.uint8)
+    profile = fit_h_dab(image, BACKGROUND)
+    read = unmix(image[None], profile)[1, 0]
+    stained = amount > 0.3
+    assert np.median(read[stained] / amount[stained]) == pytest.approx(1.0, abs=0.08)  # the extreme: 1.17

@@ -33,7 +33,7 @@ from .tile_detector import TileDetector, restore_detector
 
 __all__ = ["PlanSettings", "SlidePlan", "load_plan", "make_plan"]
 
-PLAN_VERSION = 2
+PLAN_VERSION = 3
 """Raised whenever the same settings would give another plan; old results are then not reused."""
 
 MOST_UNSEEN = 0.5

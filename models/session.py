@@ -81,6 +81,7 @@ class InferenceSession:
         self.device = choose_device(self.settings.device)
         network = network.eval().requires_grad_(False)
         fold_batch_norms(network)
+        widen_encoder(network)
         widen_ends(network)
         self.network = network.to(self.device).to(memory_format=torch.channels_last)
         self.dtype = torch.float32
@@ -111,9 +112,21 @@ class InferenceSession:
 
     @contextmanager
     def turn(self) -> Iterator[None]:
-        """Hold the device: blocks of other threads wait."""
+        """Hold the device: blocks of other threads wait.
+
+        On a processor one thread computes, whatever torch is set to: convolutions split long sums by the
+        number of threads, and results must not depend on it. Workers are processes, one per core.
+        """
         with self._turn, torch.inference_mode():
-            yield
+            if self.device.type != "cpu":
+                yield
+                return
+            threads = torch.get_num_threads()
+            torch.set_num_threads(1)
+            try:
+                yield
+            finally:
+                torch.set_num_threads(threads)
 
     def upload(self, images: NDArray[np.uint8]) -> Tensor:
         """Bring (B, H, W, 3) pixels to the device; on a card beside the work on other blocks."""
@@ -163,6 +176,36 @@ class InferenceSession:
             return gathered.new_zeros((0, settings.rays)), gathered.new_zeros((0, len(settings.classes)))
         radii, classes = (torch.cat(column)[:count].float() for column in zip(*parts, strict=True))
         return radii, classes
+
+
+def widen_encoder(network: CellNetwork) -> None:
+    """Give a trimmed encoder's layers idle channels up to whole vectors, for the reason in `widen_ends`.
+
+    Channels that only ever hold zeros change no other channel: batch norms are folded by now, and what
+    follows a layer takes as many idle inputs as that layer has idle outputs.
+    """
+    if not network.settings.encoder_stages:
+        return
+    encoder: Any = network.encoder
+    layers = [each for each in encoder.blocks.modules() if isinstance(each, torch.nn.Conv2d)]
+    for layer in [*layers, *network.lateral]:
+        assert isinstance(layer, torch.nn.Conv2d)
+        if layer.groups == 1:
+            _pad_channels(layer)
+        elif layer.out_channels % VECTOR:
+            raise SettingsError(
+                f"an encoder with {layer.out_channels} channels apart", f"Choose multiples of {VECTOR}."
+            )
+
+
+def _pad_channels(layer: torch.nn.Conv2d) -> None:
+    """Add idle inputs and outputs to a convolution, in place."""
+    inputs, outputs = -layer.in_channels % VECTOR, -layer.out_channels % VECTOR
+    layer.weight.data = torch.nn.functional.pad(layer.weight.data, (0, 0, 0, 0, 0, inputs, 0, outputs))
+    if layer.bias is not None:
+        layer.bias.data = torch.nn.functional.pad(layer.bias.data, (0, outputs))
+    layer.in_channels += inputs
+    layer.out_channels += outputs
 
 
 def widen_ends(network: CellNetwork) -> None:

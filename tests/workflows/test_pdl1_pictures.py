@@ -18,6 +18,7 @@ def test_at_least_nine_of_eleven_pictures_get_the_right_call(data_folder, tmp_pa
     for outcome in run.outcomes:
         area = next(each for each in outcome.record["scores"] if each["name"] == "PD-L1 IC")
         assert "EXPERIMENTAL" in area["flags"]
-        right.append((area["value"] >= 1) == ("up1p" in outcome.slide.slide_id))
+        called = area["value"] is not None  # without a tumour cell nothing is called
+        right.append(called and (area["value"] >= 1) == ("up1p" in outcome.slide.slide_id))
     assert len(right) == 11
     assert sum(right) >= 9

@@ -41,7 +41,7 @@ def main() -> None:
     arguments = parser.parse_args()
     os.environ["SLIDELAB_MODELS"] = str(arguments.models)
     for card in Registry(folders=[arguments.models], packaged=arguments.models).cards():
-        if "-draft." in card.name or (arguments.only and card.name not in arguments.only):
+        if "-draft" in card.name or (arguments.only and card.name not in arguments.only):
             continue
         for shipped in WEIGHTS.glob(f"{card.name}.*"):
             shipped.unlink()  # the package's own comes before the folder's

@@ -41,6 +41,8 @@ class TrainingConfig(BaseModel):
     every set of the manifest, equally often."""
     phantoms: Share = 0.1
     """Share of crops that are painted."""
+    phantom_slides: AtLeastOne = 4
+    """Phantom slides to paint: one of each kind in turn, then again with the other scanner's look."""
     mpp: Positive = 0.5
     """Working resolution, um per px."""
     scales: tuple[Positive, ...] = Field(default=(0.8, 0.9, 1.0, 1.12, 1.25), min_length=1)

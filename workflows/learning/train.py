@@ -93,9 +93,10 @@ def train_detector_model(
     workspace = folder / "training" / config.name
     if overwrite and workspace.is_dir():
         shutil.rmtree(workspace)
-    phantoms = (
-        paint_phantoms(workspace / "phantoms", stain=config.stain, seed=config.seed) if config.paints else []
-    )
+    phantoms = []
+    if config.paints:
+        count = config.phantom_slides
+        phantoms = paint_phantoms(workspace / "phantoms", stain=config.stain, seed=config.seed, count=count)
 
     def measure(network: CellNetwork) -> float:
         """Return the best F1 on the tuning cases."""
@@ -221,6 +222,7 @@ def paint_phantoms(
                 height=side,
                 truth=float(random.uniform(5, 60)) if stain == "H-DAB" else None,
                 stroma_share=STROMA_SHARE if stain == "H-DAB" else None,
+                immune_positive=float(random.uniform(0.1, 0.7)) if kind == "pdl1" else None,
                 seed=seed + number,
                 scanner="ab"[(number + number // len(kinds)) % 2],
                 artefacts=False,

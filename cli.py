@@ -395,8 +395,9 @@ def bench_engine(
 
 
 @bench_app.command("cells")
-def bench_cells(
+def bench_cells(  # noqa: PLR0913 -- one parameter per documented option of the command line
     slide: Path,
+    marker: Annotated[str, typer.Option(help="ki67, er, pr, her2, pdl1, immune-he or immune-ihc.")] = "ki67",
     mpp: Mpp = None,
     workers: Annotated[int, typer.Option(help="Worker processes, one thread each.")] = 2,
     model: Model = "auto",
@@ -405,11 +406,17 @@ def bench_cells(
     as_json: Json = False,
 ) -> None:
     """Seconds per mm2 of tissue from slide to cells on disk, by phase, and against the bare detector."""
+    from .errors import SettingsError
     from .workflows import choose_detector
     from .workflows.bench_cells import benchmark_cells
+    from .workflows.ihc.markers import MARKERS
 
-    detector = choose_detector(model, stain="H-DAB", policy=license_policy, device=device)
-    _report(benchmark_cells(slide, detector=detector, mpp=mpp, workers=workers), as_json=as_json)
+    if marker not in MARKERS:
+        raise SettingsError(f"no marker {marker!r}", f"Choose one of {', '.join(MARKERS)}.")
+    stain = "H&E" if marker == "immune-he" else "H-DAB"
+    detector = choose_detector(model, stain=stain, policy=license_policy, device=device)
+    workflow = MARKERS[marker](detector=detector)
+    _report(benchmark_cells(slide, workflow=workflow, mpp=mpp, workers=workers), as_json=as_json)
 
 
 @bench_app.command("memory")

@@ -22,6 +22,16 @@ READ_SLIDES = (
     ("generic TIFF, JPEG", "biopsy-packer-example.tif"),
     ("generic TIFF, uncompressed", "BRACS_1640_N_3_cropped.tiff"),
 )
+MARKER_SIZE = 8192
+MARKER_PHANTOMS = {
+    "ki67": "ki67",
+    "er": "er",
+    "her2": "her2",
+    "pdl1": "pdl1",
+    "immune-ihc": "pdl1",
+    "immune-he": "he",
+}
+"""Which phantom each marker is timed on."""
 
 
 def main() -> None:
@@ -34,6 +44,7 @@ def main() -> None:
     arguments = parser.parse_args()
     arguments.scratch.mkdir(parents=True, exist_ok=True)
     parts = [machine(), reading(arguments.data / "slides"), memory(arguments.scratch)]
+    parts.insert(2, workflows(arguments.scratch))
     parts.insert(2, cells(arguments.scratch / "phantom-20000.tiff"))
     parts.insert(2, engine(arguments.scratch / "phantom-20000.tiff"))  # painted by the memory bench
     text = arguments.out.read_text(encoding="utf-8")
@@ -119,6 +130,29 @@ def cells(slide: Path) -> str:
             f"| `{figures['detector']}` | **{figures['s_per_mm2']:.2f}** | {figures['cells_per_s']:,} | "
             + " | ".join(f"{100 * share:.0f} %" for share in shares)
             + f" | {figures['road_of_bare']:.2f} | {figures['peak_rss_mb']:,} |"
+        )
+    return "\n".join(rows) + "\n"
+
+
+def workflows(folder: Path) -> str:
+    """Measure every marker on a phantom of its own."""
+    rows = [
+        f"### Markers (`bench cells --marker`), {MARKER_SIZE:,} px phantoms, two worker processes",
+        "",
+        "| marker | s per mm2 of tissue | cells per s | network | outlines | membranes | road / bare |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for marker, kind in MARKER_PHANTOMS.items():
+        slide = folder / f"{kind}-{MARKER_SIZE}.tiff"
+        if not slide.exists():
+            words = ("phantom", slide, "--kind", kind, "--size", MARKER_SIZE, "--seed", 7)
+            subprocess.run([sys.executable, "-m", "slidelab", *map(str, words)], check=True)
+        figures = bench("cells", slide, "--marker", marker, "--workers", 2)
+        shares = [figures.get(f"{phase}_share", 0.0) for phase in ("network", "post", "membranes")]
+        rows.append(
+            f"| {marker} | **{figures['s_per_mm2']:.2f}** | {figures['cells_per_s']:,} | "
+            + " | ".join(f"{100 * share:.0f} %" for share in shares)
+            + f" | {figures['road_of_bare']:.2f} |"
         )
     return "\n".join(rows) + "\n"
 

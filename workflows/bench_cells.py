@@ -9,17 +9,16 @@ from typing import Any
 
 from ..tiling import Engine, Job
 from .bench import time_bare, warm_up
-from .ihc.ki67 import Ki67
+from .ihc.workflow import IhcWorkflow
 from .runs.inputs import SlideInput, find_slides
 from .slides.nuclei import BlockSummary, NucleiStage, detect_tile
 from .slides.plan import SlidePlan, load_plan
-from .slides.tile_detector import TileDetector
 
 __all__ = ["benchmark_cells"]
 
 
 def benchmark_cells(
-    path: Path, *, detector: TileDetector, mpp: float | None = None, workers: int = 2
+    path: Path, *, workflow: IhcWorkflow, mpp: float | None = None, workers: int = 2
 ) -> dict[str, Any]:
     """Time the road from slide file to polygons and measurements on disk.
 
@@ -31,8 +30,8 @@ def benchmark_cells(
     ----------
     path : Path
         The slide.
-    detector : TileDetector
-        What finds the cells.
+    workflow : IhcWorkflow
+        The marker: membranes take longer than nuclei. Its detector finds the cells.
     mpp : float, optional
         um per level-0 pixel, in place of what the file says.
     workers : int
@@ -46,7 +45,7 @@ def benchmark_cells(
     """
     (slide,) = find_slides([path], mpp=mpp)
     with tempfile.TemporaryDirectory() as scratch:
-        place = Ki67(detector=detector).prepare(slide, Path(scratch) / "plan").place
+        place = workflow.prepare(slide, Path(scratch) / "plan").place
         plan = load_plan(place)
         bare = time_bare(slide, place, plan.tiles, workers=workers)
         wall, summaries, memory = _time_road(slide, place, plan, folder=Path(scratch), workers=workers)
@@ -58,7 +57,8 @@ def benchmark_cells(
     total = sum(spent.values())
     cells = sum(summary.cells for summary in summaries)
     return {
-        "detector": detector.name,
+        "workflow": workflow.name,
+        "detector": workflow.detector.name,
         "workers": workers,
         "tissue_mm2": round(area, 3),
         "cells": cells,

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from ...errors import InvalidTableError
 from ...models.membrane_ring import read_membranes, ring_reach_um
+from ...models.nucleus_shape import elongations
 from ...stain import unmix
 from ...wsi import Slide
 from .cell_detector import CellDetector
@@ -39,7 +40,8 @@ def measure_added_cells(
     """Return drawn cells as rows of the cell file, all but ``label`` and ``excluded``.
 
     Densities are means inside the outline, in the slide's own stain vectors and at the resolution of the
-    run. Where the run measured membranes, the outline is taken for that of the cell.
+    run. Where the run measured membranes, the outline is taken for that of the cell, and the line that it
+    shares with a neighbour for its own: a person drew it.
 
     Parameters
     ----------
@@ -109,9 +111,9 @@ def _measure(
     x, y = int(np.floor(left)) - pad, int(np.floor(top)) - pad
     width, height = int(np.ceil(right)) + pad - x, int(np.ceil(bottom)) + pad - y
     densities = unmix(plane.read(x, y, width, height), plan.profile)
-    outline, nucleus, rays = cell.outline, cell.outline, None
+    outline, nucleus = cell.outline, cell.outline
+    rays = inner = _rays(cell.outline, center)
     if with_ring:
-        rays = _rays(cell.outline, center)
         inner = _nucleus(rays, center, plan)
         outline, nucleus = shapely.Polygon(rays), shapely.Polygon(inner)
     shape = shapely.transform(nucleus, lambda xy: xy / scale - (x, y))
@@ -126,9 +128,9 @@ def _measure(
             shapely.transform(outline, lambda xy: np.round(xy * OUTLINE_STEPS) / OUTLINE_STEPS), byte_order=1
         ),
         "cytoplasm": 0.0,
-        "elongation": _elongation(nucleus),
+        "elongation": float(elongations(inner[None])[0]),
     }
-    if rays is not None:
+    if with_ring:
         placed = [((each / scale) - (x, y))[None] for each in (inner, rays)]
         read = read_membranes(
             densities[1], x=middle[:1], y=middle[1:], nuclei=placed[0], cells=placed[1], mpp=mpp
@@ -143,15 +145,6 @@ def _center(outline: shapely.Polygon) -> NDArray[np.float64]:
     center = outline.centroid
     center = center if outline.contains(center) else outline.representative_point()
     return np.array([center.x, center.y])
-
-
-def _elongation(outline: shapely.Polygon) -> float:
-    """Return long over short side of the smallest rectangle around an outline."""
-    import shapely
-
-    corners = shapely.get_coordinates(shapely.minimum_rotated_rectangle(outline))
-    sides = np.hypot(*np.diff(corners[:3], axis=0).T)
-    return float(sides.max() / sides.min())
 
 
 def _rays(outline: shapely.Polygon, center: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -25,6 +25,7 @@ from __future__ import annotations
 
 __all__ = [
     "DamagedWeightsError",
+    "DeviceFullError",
     "InvalidTableError",
     "MissingDependencyError",
     "ModelNotFoundError",
@@ -112,6 +113,10 @@ class ModelRefusedError(SlidelabError, PermissionError):
 
 class DamagedWeightsError(SlidelabError, ValueError):
     """The weights are no safetensors file, are cut short, or differ from what their card says."""
+
+
+class DeviceFullError(SlidelabError, MemoryError):
+    """A block is larger than the memory of the device."""
 
 
 class MissingDependencyError(SlidelabError, ImportError):

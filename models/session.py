@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..errors import SettingsError
+from ..errors import DeviceFullError, SettingsError
 from .network import CellNetwork, DenseOutput, to_input
 
 __all__ = ["InferenceSession", "SessionSettings", "choose_device"]
@@ -86,6 +86,8 @@ class InferenceSession:
         self.network = network.to(self.device).to(memory_format=torch.channels_last)
         self.dtype = torch.float32
         self._forward: Any = self.network
+        self.room_px: int | None = None
+        """Pixels of the largest block that the device takes; None until one was too large for it."""
         self._turn = threading.Lock()
         self._copies: Any = None
         if self.device.type == "cuda":
@@ -144,7 +146,18 @@ class InferenceSession:
 
         On a processor one image at a time: a batch gains nothing there, and convolutions of another batch
         size may round differently.
+
+        Raises
+        ------
+        DeviceFullError
+            If the block is too large for the device's memory; as large a one is not tried again.
         """
+        size = pixels.shape[1] * pixels.shape[2]
+        if self.room_px is not None and size > self.room_px:
+            raise DeviceFullError(
+                f"a block of {size / 1e6:.1f} MP, and {self.room_px / 1e6:.1f} MP fit the device",
+                "Use smaller tiles.",
+            )
         if self.device.type == "cpu" and len(pixels) > 1:
             outputs = [self.run(image[None]) for image in pixels]
             features = zip(*(output.features for output in outputs), strict=True)
@@ -152,7 +165,13 @@ class InferenceSession:
                 torch.cat([output.heat for output in outputs]), tuple(torch.cat(level) for level in features)
             )
         inputs = to_input(pixels).to(self.dtype).contiguous(memory_format=torch.channels_last)
-        output: DenseOutput = self._forward(inputs)
+        try:
+            output: DenseOutput = self._forward(inputs)
+        except torch.OutOfMemoryError as error:
+            self.room_px = size // 2
+            raise DeviceFullError(
+                f"no memory for a block of {size / 1e6:.1f} MP", "Use smaller tiles."
+            ) from error
         return output
 
     def finished(self) -> float:

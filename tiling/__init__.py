@@ -6,7 +6,7 @@ from .ink import InkSettings
 from .quality import QualityMap, QualitySettings, assess_quality
 from .store import ResultStore, atomic_file, remove_leftovers, stage_key, write_json
 from .tissue import TissueMask, TissueSettings, find_tissue
-from .windows import tissue_windows
+from .windows import halves, tissue_windows
 
 __all__ = [
     "Engine",
@@ -24,6 +24,7 @@ __all__ = [
     "atomic_file",
     "available_cores",
     "find_tissue",
+    "halves",
     "remove_leftovers",
     "stage_key",
     "tissue_windows",

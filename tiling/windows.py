@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from .grid import Tile
 
-__all__ = ["tissue_windows"]
+__all__ = ["halves", "tissue_windows"]
 
 CELL_PX = 32
 """Windows are made of squares about so wide, px."""
@@ -58,6 +58,30 @@ def tissue_windows(tile: Tile, mask: Mask, *, scale: float, stride: int = 1) -> 
             )
         )
     return windows
+
+
+def halves(window: Tile, *, stride: int = 1) -> tuple[Tile, Tile] | None:
+    """Cut a window in two across its longer side, on a multiple of the stride.
+
+    Parameters
+    ----------
+    window : Tile
+        A tile or a part of one.
+    stride : int
+        The cut lies on a multiple of this, counted from the window's corner, px.
+
+    Returns
+    -------
+    (Tile, Tile) or None
+        None if it is too small to be cut.
+    """
+    wide = window.width >= window.height
+    at = max(window.width, window.height) // 2 // stride * stride
+    if at < max(stride, CELL_PX):
+        return None
+    if wide:
+        return replace(window, width=at), replace(window, x=window.x + at, width=window.width - at)
+    return replace(window, height=at), replace(window, y=window.y + at, height=window.height - at)
 
 
 def _occupied(mask: Mask, rows: tuple[int, int], columns: tuple[int, int], cell: int, scale: float) -> Mask:

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from slidelab.tiling import Tile, tissue_windows
+from slidelab.tiling import Tile, halves, tissue_windows
 
 
 def covered(windows, width, height):
@@ -58,3 +58,20 @@ def test_two_specks_of_tissue_are_read_apart_and_a_full_core_in_one():
 
 def test_a_core_without_tissue_has_no_window():
     assert tissue_windows(Tile(0, 0, 0, 512, 512, halo=64), np.zeros((32, 32), bool), scale=16.0) == []
+
+
+@given(
+    width=st.integers(1, 3000),
+    height=st.integers(1, 3000),
+    stride=st.sampled_from([1, 4, 16]),
+    x=st.integers(0, 9),
+)
+def test_halves_share_a_window_on_the_stride_or_leave_it_whole(width, height, stride, x):
+    window = Tile(3, 16 * x, 32, width, height, 64)
+    parts = halves(window, stride=stride)
+    if parts is None:
+        assert max(width, height) < 2 * 32 + 2 * stride
+        return
+    assert sum(part.width * part.height for part in parts) == width * height
+    assert all((part.x - window.x) % stride == 0 and (part.y - window.y) % stride == 0 for part in parts)
+    assert all(part.halo == 64 and part.index == 3 for part in parts)

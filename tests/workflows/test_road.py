@@ -23,7 +23,12 @@ from slidelab.quantify import match_points
 from slidelab.workflows import Ki67, RunOptions, SlideInput, find_slides, run_cohort
 from slidelab.workflows.slides.nuclei import find_nuclei, open_plane
 from slidelab.workflows.slides.plan import PlanSettings, make_plan
-from slidelab.workflows.slides.tile_detector import BASELINE, BaselineDetector, choose_detector
+from slidelab.workflows.slides.tile_detector import (
+    BASELINE,
+    BaselineDetector,
+    choose_detector,
+    loaded_network,
+)
 from slidelab.wsi import PhantomSettings, write_phantom
 
 SMALL_TILES = PlanSettings(core_px=512)
@@ -169,6 +174,19 @@ def _cells(plane, plan, order=None):
         parts.append(np.column_stack([*columns, found.outlines.reshape(len(found), 64)]))
     table = np.concatenate(parts)
     return table[np.lexsort(table.T[::-1])]
+
+
+@pytest.mark.parametrize("road", ["auto"], indirect=True)
+def test_a_device_with_little_memory_gets_smaller_blocks_and_gives_the_same_cells(road):
+    plan, plane, untiled = road
+    network = plan.detector
+    session = loaded_network(network.card, network.weights, network.sha256, network.device).session
+    session.room_px = 700_000
+    try:
+        found = _cells(plane, replace(plan, grid=replace(plan.grid, core=4096)))
+    finally:
+        session.room_px = None
+    assert np.array_equal(found, untiled)
 
 
 @settings(max_examples=4)

@@ -8,9 +8,10 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ...errors import DeviceFullError
 from ...models import CellTable
 from ...stain import unmix
-from ...tiling import ResultStore, Tile, stage_key, tissue_windows
+from ...tiling import ResultStore, Tile, halves, stage_key, tissue_windows
 from ...wsi import Plane, open_slide
 from ..runs.inputs import SlideInput
 from .cell_file import FURTHER_COLUMNS, RING, polygons_to_wkb, ring_column
@@ -106,10 +107,21 @@ def find_nuclei(plane: Plane, plan: SlidePlan, *, index: int, seconds: dict[str,
         stride=plan.detector.stride,
     )
     cells = CellTable.joined(
-        [_find_in_window(plane, plan, window, seconds=seconds) for window in windows or [tile]]
+        [_find_as_large(plane, plan, window, seconds=seconds) for window in windows or [tile]]
     )
     # Glass is not looked at: how much of it a tile happens to show must not change the result.
     return cells.select(tissue.covers(cells.x, cells.y))
+
+
+def _find_as_large(plane: Plane, plan: SlidePlan, window: Tile, *, seconds: dict[str, float]) -> CellTable:
+    """Return the nuclei of a window in one go, or in parts that fit the memory of the device."""
+    try:
+        return _find_in_window(plane, plan, window, seconds=seconds)
+    except DeviceFullError:
+        parts = halves(window, stride=plan.detector.stride)
+        if parts is None:
+            raise
+    return CellTable.joined([_find_as_large(plane, plan, part, seconds=seconds) for part in parts])
 
 
 def _find_in_window(plane: Plane, plan: SlidePlan, window: Tile, *, seconds: dict[str, float]) -> CellTable:

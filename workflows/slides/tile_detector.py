@@ -27,6 +27,7 @@ __all__ = [
     "LearnedDetector",
     "TileDetector",
     "choose_detector",
+    "loaded_network",
     "restore_detector",
 ]
 
@@ -200,7 +201,7 @@ class LearnedDetector:
         """Fit the tumour threshold to how sure the network is on this slide."""
         if self.tumour_threshold is None:
             return self
-        detector = _load(self.card, self.weights, self.sha256, self.device)
+        detector = loaded_network(self.card, self.weights, self.sha256, self.device)
         faint = detector.faint()
         fitted = detector.fitted([faint.detect(image) for image in images])
         return replace(self, tumour_threshold=fitted.settings.tumour_threshold)
@@ -209,7 +210,7 @@ class LearnedDetector:
         self, image: NDArray[np.uint8], densities: Floats, *, mpp: float, seconds: dict[str, float]
     ) -> CellTable:
         """Find nuclei; the first call in a process loads the network."""
-        detector = _load(self.card, self.weights, self.sha256, self.device)
+        detector = loaded_network(self.card, self.weights, self.sha256, self.device)
         if self.tumour_threshold is not None:
             detector = detector.at(self.tumour_threshold)
         return detector.detect(image, densities, seconds=seconds)
@@ -226,7 +227,7 @@ class LearnedDetector:
 
 
 @lru_cache(maxsize=2)
-def _load(card: Path, weights: Path, sha256: str, device: str) -> StarDetector:
+def loaded_network(card: Path, weights: Path, sha256: str, device: str) -> StarDetector:
     """Load a network once per process."""
     # Large pages for large tensors: a quarter less time on processors. Read when torch first allocates.
     os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")

@@ -14,17 +14,42 @@ class Flag(StrEnum):
     AREA_NOT_MEASURED = "AREA_NOT_MEASURED"
     BELOW_SCHEME_MINIMUM = "BELOW_SCHEME_MINIMUM"
     BINS_NOT_OFFICIAL = "BINS_NOT_OFFICIAL"
+    BUDDING_FIELD_SMALL = "BUDDING_FIELD_SMALL"
+    BUDDING_NEAR_LIMIT = "BUDDING_NEAR_LIMIT"
+    CERVICAL_ADEQUACY_UNKNOWN = "CERVICAL_ADEQUACY_UNKNOWN"
+    CERVICAL_AGE_UNKNOWN = "CERVICAL_AGE_UNKNOWN"
+    CERVICAL_BORDERLINE_CELLS = "CERVICAL_BORDERLINE_CELLS"
+    CERVICAL_CALLS_UNEXPLAINED = "CERVICAL_CALLS_UNEXPLAINED"
+    CERVICAL_CELLS_NEAR_MINIMUM = "CERVICAL_CELLS_NEAR_MINIMUM"
+    CERVICAL_CELLS_NOT_COUNTED = "CERVICAL_CELLS_NOT_COUNTED"
+    CERVICAL_ENDOMETRIAL_CELLS = "CERVICAL_ENDOMETRIAL_CELLS"
+    CERVICAL_FEW_FIELDS = "CERVICAL_FEW_FIELDS"
+    CERVICAL_LOWER_COUNT_ACCEPTED = "CERVICAL_LOWER_COUNT_ACCEPTED"
+    CERVICAL_NILM_WITHHELD = "CERVICAL_NILM_WITHHELD"
+    CERVICAL_NO_TRANSFORMATION_ZONE = "CERVICAL_NO_TRANSFORMATION_ZONE"
+    CERVICAL_OBSCURED = "CERVICAL_OBSCURED"
+    CERVICAL_OBSCURED_NOT_MEASURED = "CERVICAL_OBSCURED_NOT_MEASURED"
+    CERVICAL_PARTLY_OBSCURED = "CERVICAL_PARTLY_OBSCURED"
+    CERVICAL_REJECTED = "CERVICAL_REJECTED"
+    CERVICAL_SATISFACTORY_BY_FINDING = "CERVICAL_SATISFACTORY_BY_FINDING"
+    CERVICAL_SCANT_CELLS = "CERVICAL_SCANT_CELLS"
+    CERVICAL_ZONE_NOT_ASSESSED = "CERVICAL_ZONE_NOT_ASSESSED"
+    COLORECTAL_EXPERIMENTAL = "COLORECTAL_EXPERIMENTAL"
     CONTROLS_AS_EXPECTED = "CONTROLS_AS_EXPECTED"
     CONTROL_CHECK_NEEDED = "CONTROL_CHECK_NEEDED"
     CONTROL_FAILED = "CONTROL_FAILED"
     CORRECTED_BY_HAND = "CORRECTED_BY_HAND"
     CPS_CAPPED = "CPS_CAPPED"
     CUTOFF_NEEDS_MORE = "CUTOFF_NEEDS_MORE"
+    CYTOLOGY_REFERENCE_ASSUMED = "CYTOLOGY_REFERENCE_ASSUMED"
     DENSITIES_INCOMPLETE = "DENSITIES_INCOMPLETE"
+    DEPTH_NOT_ASSESSABLE = "DEPTH_NOT_ASSESSABLE"
     EDGE_CORRECTION_SKIPPED = "EDGE_CORRECTION_SKIPPED"
     EMPTY_FIELDS_LEFT_OUT = "EMPTY_FIELDS_LEFT_OUT"
     ER_LOW_POSITIVE = "ER_LOW_POSITIVE"
     EXPERIMENTAL = "EXPERIMENTAL"
+    GRADE_FOR_USUAL_TYPE = "GRADE_FOR_USUAL_TYPE"
+    GRADE_VARIES = "GRADE_VARIES"
     HER2_DUAL_PROBE_NEEDED = "HER2_DUAL_PROBE_NEEDED"
     HER2_FEW_INTENSE_CELLS = "HER2_FEW_INTENSE_CELLS"
     HER2_FEW_STAINED_CELLS = "HER2_FEW_STAINED_CELLS"
@@ -48,20 +73,54 @@ class Flag(StrEnum):
     LAB_THRESHOLDS_UNSTABLE = "LAB_THRESHOLDS_UNSTABLE"
     LAB_THRESHOLD_AT_LIMIT = "LAB_THRESHOLD_AT_LIMIT"
     LAB_WEAK_NOT_FITTED = "LAB_WEAK_NOT_FITTED"
+    LITTLE_TISSUE = "LITTLE_TISSUE"
+    LOW_CONFIDENCE = "LOW_CONFIDENCE"
+    NO_CLASS_ESTABLISHED = "NO_CLASS_ESTABLISHED"
+    NO_EPITHELIUM = "NO_EPITHELIUM"
     NO_REFERENCE_COHORT = "NO_REFERENCE_COHORT"
     NO_STAINED_NUCLEI = "NO_STAINED_NUCLEI"
     NO_STROMA = "NO_STROMA"
     NO_TARGET = "NO_TARGET"
-    PDL1_NO_STROMA = "PDL1_NO_STROMA"
     NUCLEAR_STAIN = "NUCLEAR_STAIN"
+    PDL1_NO_STROMA = "PDL1_NO_STROMA"
+    POSSIBLE_CARCINOMA = "POSSIBLE_CARCINOMA"
+    POSSIBLE_HGIN = "POSSIBLE_HGIN"
+    POSSIBLE_LGIN = "POSSIBLE_LGIN"
+    POSSIBLE_SERRATED = "POSSIBLE_SERRATED"
+    POSSIBLE_SIGNET_RING = "POSSIBLE_SIGNET_RING"
     REFERENCE_COHORT_SMALL = "REFERENCE_COHORT_SMALL"
     REGION_EMPTY = "REGION_EMPTY"
     RESOLUTION_UNKNOWN = "RESOLUTION_UNKNOWN"
+    SERRATED_NOT_SUBTYPED = "SERRATED_NOT_SUBTYPED"
+    SIGNET_NOT_LOOKED_FOR = "SIGNET_NOT_LOOKED_FOR"
+    SMEAR_ANALYSER_PREFERRED = "SMEAR_ANALYSER_PREFERRED"
+    SMEAR_CLUMPS_NOT_LOOKED_FOR = "SMEAR_CLUMPS_NOT_LOOKED_FOR"
+    SMEAR_CRITERIA_UNCHECKED = "SMEAR_CRITERIA_UNCHECKED"
+    SMEAR_FACTOR_NOT_CALIBRATED = "SMEAR_FACTOR_NOT_CALIBRATED"
+    SMEAR_FEW_FIELDS = "SMEAR_FEW_FIELDS"
+    SMEAR_FEW_LEUCOCYTES = "SMEAR_FEW_LEUCOCYTES"
+    SMEAR_NRBC = "SMEAR_NRBC"
+    SMEAR_PLATELETS_DISAGREE = "SMEAR_PLATELETS_DISAGREE"
+    SMEAR_PLATELET_CLUMPS = "SMEAR_PLATELET_CLUMPS"
+    SMEAR_POSITIVE = "SMEAR_POSITIVE"
+    SMEAR_REVIEW_CRITERIA = "SMEAR_REVIEW_CRITERIA"
+    SMEAR_SCHISTOCYTES = "SMEAR_SCHISTOCYTES"
+    SMEAR_SMUDGE_AS_LYMPHOCYTES = "SMEAR_SMUDGE_AS_LYMPHOCYTES"
+    SMEAR_SMUDGE_CELLS = "SMEAR_SMUDGE_CELLS"
+    SMEAR_TOO_FEW_CELLS = "SMEAR_TOO_FEW_CELLS"
+    SMEAR_UNDER_200 = "SMEAR_UNDER_200"
+    SMEAR_WBC_CORRECTED = "SMEAR_WBC_CORRECTED"
+    STROMA_FIELD_AT_EDGE = "STROMA_FIELD_AT_EDGE"
     STROMA_NOT_CHECKED = "STROMA_NOT_CHECKED"
     TEST_ANOTHER_SPECIMEN = "TEST_ANOTHER_SPECIMEN"
+    TRIAGE_CLEARS_NOTHING = "TRIAGE_CLEARS_NOTHING"
+    TRIAGE_NOT_CALIBRATED = "TRIAGE_NOT_CALIBRATED"
+    TRIAGE_NOT_PROVEN = "TRIAGE_NOT_PROVEN"
+    TRIAGE_OTHER_SCOPE = "TRIAGE_OTHER_SCOPE"
     TUMOUR_BY_ANNOTATION = "TUMOUR_BY_ANNOTATION"
     TUMOUR_BY_MODEL = "TUMOUR_BY_MODEL"
     TUMOUR_NOT_SEPARATED = "TUMOUR_NOT_SEPARATED"
+    UNCERTAIN_GLANDS = "UNCERTAIN_GLANDS"
 
 
 _TEXT = MappingProxyType(
@@ -74,6 +133,64 @@ _TEXT = MappingProxyType(
         Flag.BELOW_SCHEME_MINIMUM: "Fewer nuclei than the cut-offs ask for, so no category is given.",
         Flag.BINS_NOT_OFFICIAL: (
             "The bins of this category are no official cut-off, or were not checked against their source."
+        ),
+        Flag.BUDDING_FIELD_SMALL: (
+            "Under half a field of 0.785 mm² was assessed for tumour buds, so they are not graded."
+        ),
+        Flag.BUDDING_NEAR_LIMIT: (
+            "The number of tumour buds in 0.785 mm² lies between two grades; rounding decided."
+        ),
+        Flag.CERVICAL_ADEQUACY_UNKNOWN: (
+            "Adequacy of the specimen was not measured, so the slide is not called negative."
+        ),
+        Flag.CERVICAL_AGE_UNKNOWN: (
+            "Endometrial cells were seen; they are reported from 45 years on, and the age is not known."
+        ),
+        Flag.CERVICAL_BORDERLINE_CELLS: "The specimen has enough squamous cells, but not many.",
+        Flag.CERVICAL_CALLS_UNEXPLAINED: (
+            "Single cells or groups look more severe than the result, but are too few to change it."
+        ),
+        Flag.CERVICAL_CELLS_NEAR_MINIMUM: (
+            "The interval of the estimated squamous cells holds the number that is needed."
+        ),
+        Flag.CERVICAL_CELLS_NOT_COUNTED: (
+            "Squamous cells were not counted, so it is not known whether the specimen is satisfactory."
+        ),
+        Flag.CERVICAL_ENDOMETRIAL_CELLS: "Endometrial cells in a woman of 45 years or more.",
+        Flag.CERVICAL_FEW_FIELDS: (
+            "Squamous cells were counted in fewer than 10 fields, too few for an estimate."
+        ),
+        Flag.CERVICAL_LOWER_COUNT_ACCEPTED: (
+            "The specimen has fewer squamous cells than usual, which was accepted for the reason given."
+        ),
+        Flag.CERVICAL_NILM_WITHHELD: (
+            "Abnormal cells were called, too few for any result; the counts would say negative, so a "
+            "person has to decide."
+        ),
+        Flag.CERVICAL_NO_TRANSFORMATION_ZONE: (
+            "Fewer than 10 endocervical or metaplastic cells: the transformation zone was perhaps not "
+            "sampled. The specimen is not unsatisfactory for that."
+        ),
+        Flag.CERVICAL_OBSCURED: (
+            "Over 75 % of the squamous cells are hidden by blood, inflammation or thickness."
+        ),
+        Flag.CERVICAL_OBSCURED_NOT_MEASURED: (
+            "Nobody measured how many squamous cells are hidden by blood, inflammation or thickness."
+        ),
+        Flag.CERVICAL_PARTLY_OBSCURED: (
+            "50 to 75 % of the squamous cells are hidden by blood, inflammation or thickness."
+        ),
+        Flag.CERVICAL_REJECTED: "The specimen was rejected and not assessed.",
+        Flag.CERVICAL_SATISFACTORY_BY_FINDING: (
+            "The specimen is scant or obscured, but abnormal cells make it satisfactory."
+        ),
+        Flag.CERVICAL_SCANT_CELLS: "Fewer squamous cells than this kind of preparation needs.",
+        Flag.CERVICAL_ZONE_NOT_ASSESSED: (
+            "Nobody counted endocervical and metaplastic cells, so the transformation zone was not assessed."
+        ),
+        Flag.COLORECTAL_EXPERIMENTAL: (
+            "Grade, subtype, tumour budding and tumour-stroma ratio are experimental: they were not held "
+            "against pathologists."
         ),
         Flag.CONTROLS_AS_EXPECTED: "Internal and external control stained as expected.",
         Flag.CONTROL_CHECK_NEEDED: (
@@ -90,8 +207,16 @@ _TEXT = MappingProxyType(
         Flag.CUTOFF_NEEDS_MORE: (
             "The cut-off of this indication asks for a measure that is missing, so no category is given."
         ),
+        Flag.CYTOLOGY_REFERENCE_ASSUMED: (
+            "Too few intermediate cells to compare with: nuclei are compared with 35 µm², and "
+            "hyperchromasia is not measured."
+        ),
         Flag.DENSITIES_INCOMPLETE: (
             "The density score needs all four densities, and one of them could not be assessed."
+        ),
+        Flag.DEPTH_NOT_ASSESSABLE: (
+            "How deep the carcinoma invades was not measured: it may be intramucosal (Vienna 4.4; in the "
+            "West high-grade dysplasia or pTis) or deeper (Vienna 5)."
         ),
         Flag.EDGE_CORRECTION_SKIPPED: (
             "Too few cells lie far enough from the edge of the tissue, so the share is not corrected for it "
@@ -106,6 +231,11 @@ _TEXT = MappingProxyType(
             "Lymphocytes and macrophages could not be told from other immune cells, so scores that "
             "count them are experimental."
         ),
+        Flag.GRADE_FOR_USUAL_TYPE: (
+            "The grade by gland formation is made for adenocarcinoma NOS, and this looks like another "
+            "subtype."
+        ),
+        Flag.GRADE_VARIES: "The least differentiated part of the tumour is of another grade than the whole.",
         Flag.HER2_DUAL_PROBE_NEEDED: (
             "A single probe with 4 to under 6 HER2 copies per cell decides nothing: use a dual probe."
         ),
@@ -169,6 +299,17 @@ _TEXT = MappingProxyType(
         Flag.LAB_WEAK_NOT_FITTED: (
             "The laboratory's profile has no weak threshold of its own; the start value tells positive."
         ),
+        Flag.LITTLE_TISSUE: (
+            "There is little tissue: a lesion may have been missed, and on less than 0.1 mm² no class is "
+            "given."
+        ),
+        Flag.LOW_CONFIDENCE: (
+            "The network is not sure of the reported class: its mean probability is under 60 %."
+        ),
+        Flag.NO_CLASS_ESTABLISHED: (
+            "Glands were found, but none of the classes has the evidence that it needs, so none is reported."
+        ),
+        Flag.NO_EPITHELIUM: "No glands were found, so there is nothing to grade.",
         Flag.NO_REFERENCE_COHORT: (
             "Without a fixed reference cohort there is no density score, only densities."
         ),
@@ -182,13 +323,80 @@ _TEXT = MappingProxyType(
             "In many tumour cells the nucleus is browner than the membrane, which does not look like a "
             "membrane marker: no category is given."
         ),
+        Flag.POSSIBLE_CARCINOMA: (
+            "Possible carcinoma: some was found, but less than a report of carcinoma needs."
+        ),
+        Flag.POSSIBLE_HGIN: (
+            "Possible high-grade intraepithelial neoplasia: some was found, but less than a report of it "
+            "needs."
+        ),
+        Flag.POSSIBLE_LGIN: (
+            "Possible low-grade intraepithelial neoplasia: some was found, but less than a report of it "
+            "needs."
+        ),
+        Flag.POSSIBLE_SERRATED: (
+            "Possible serrated lesion: some was found, but less than a report of it needs."
+        ),
+        Flag.POSSIBLE_SIGNET_RING: (
+            "Possible signet-ring cells: some were found, but fewer or more scattered than a report of "
+            "carcinoma needs."
+        ),
         Flag.REFERENCE_COHORT_SMALL: "The reference cohort has too few patients for fine percentiles.",
         Flag.REGION_EMPTY: "The region has no assessed tissue, so it has no density.",
         Flag.RESOLUTION_UNKNOWN: "The size of a pixel is unknown, so there is no area, density or distance.",
+        Flag.SERRATED_NOT_SUBTYPED: (
+            "The lesion is serrated; whether it is dysplastic, and of which type, was not judged."
+        ),
+        Flag.SIGNET_NOT_LOOKED_FOR: (
+            "Nobody looked for signet-ring cells in all of the tissue; they were not taken for none."
+        ),
+        Flag.SMEAR_ANALYSER_PREFERRED: (
+            "The analyser measures this change better than a smear (MCV, RDW, MCH)."
+        ),
+        Flag.SMEAR_CLUMPS_NOT_LOOKED_FOR: (
+            "Nobody looked for clumped platelets, which make any platelet number too low."
+        ),
+        Flag.SMEAR_CRITERIA_UNCHECKED: (
+            "Some criteria for manual review could not be checked, since their measure is missing."
+        ),
+        Flag.SMEAR_FACTOR_NOT_CALIBRATED: (
+            "The platelet estimate rests on a published factor, not on the laboratory's own."
+        ),
+        Flag.SMEAR_FEW_FIELDS: "Platelets were counted in less than 10 oil fields.",
+        Flag.SMEAR_FEW_LEUCOCYTES: (
+            "White cells are under 1 x 10⁹/L, so the differential rests on 50 to 99 cells."
+        ),
+        Flag.SMEAR_NRBC: "Nucleated red cells were seen.",
+        Flag.SMEAR_PLATELETS_DISAGREE: "The platelet estimate differs from the analyser by more than 25 %.",
+        Flag.SMEAR_PLATELET_CLUMPS: (
+            "Platelets clump or surround white cells, so no platelet number is given."
+        ),
+        Flag.SMEAR_POSITIVE: "The smear shows cells or changes that make it positive.",
+        Flag.SMEAR_REVIEW_CRITERIA: "Results meet criteria for a manual review of the smear.",
+        Flag.SMEAR_SCHISTOCYTES: (
+            "More schistocytes than normal, which is suspicious for thrombotic microangiopathy."
+        ),
+        Flag.SMEAR_SMUDGE_AS_LYMPHOCYTES: "Smudge cells were counted as lymphocytes.",
+        Flag.SMEAR_SMUDGE_CELLS: "Smudge cells were seen and are not in the differential.",
+        Flag.SMEAR_TOO_FEW_CELLS: "Too few white cells were classified for a differential.",
+        Flag.SMEAR_UNDER_200: "The differential rests on 100 to 199 white cells; 200 are preferred.",
+        Flag.SMEAR_WBC_CORRECTED: "The white-cell count was corrected for nucleated red cells.",
+        Flag.STROMA_FIELD_AT_EDGE: (
+            "The window of the tumour-stroma ratio has no tumour on one of its sides or more."
+        ),
         Flag.STROMA_NOT_CHECKED: (
             "The assay needs stroma beside the tumour cells, and nobody measured whether there is any."
         ),
         Flag.TEST_ANOTHER_SPECIMEN: "ER of 0-10 % without internal control: test another block or specimen.",
+        Flag.TRIAGE_CLEARS_NOTHING: (
+            "No normal slide of the calibration had a lower risk than the abnormal ones, so nothing is "
+            "cleared."
+        ),
+        Flag.TRIAGE_NOT_CALIBRATED: "Without a calibration no slide is cleared.",
+        Flag.TRIAGE_NOT_PROVEN: "The threshold was not proven on slides of its own, so no slide is cleared.",
+        Flag.TRIAGE_OTHER_SCOPE: (
+            "The calibration was made for another model, preparation or scanner, so the slide is not cleared."
+        ),
         Flag.TUMOUR_BY_ANNOTATION: (
             "A person outlined the tumour; cells outside that outline were not counted."
         ),
@@ -197,6 +405,9 @@ _TEXT = MappingProxyType(
         ),
         Flag.TUMOUR_NOT_SEPARATED: (
             "Tumour nuclei were not told from stroma and inflammation, so the denominator holds other cells."
+        ),
+        Flag.UNCERTAIN_GLANDS: (
+            "Some glands fit no class well enough; they are counted apart and for no class."
         ),
     }
 )

@@ -18,6 +18,9 @@ PLACES_BY_UNIT = MappingProxyType(
         "µm": 1,
         "mm": 2,
         "mm²": 2,
+        "rank": 0,
+        "cells": 0,
+        "lesions": 0,
         "kappa": 2,
         "ICC": 2,
     }

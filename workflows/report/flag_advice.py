@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ...quantify import Status, explain_flag
+from .cytology_advice import CYTOLOGY_ADVICE
 from .marker_advice import MARKER_ADVICE
 
 __all__ = ["Note", "StatusWords", "describe_reason", "describe_status", "explain"]
@@ -200,6 +201,7 @@ _NOTES: Mapping[str, tuple[str, str]] = {
     ),
 }
 
+_ADVICE = {**MARKER_ADVICE, **CYTOLOGY_ADVICE}
 _OTHER_ADVICE = "Look at the outlined fields and the overview before using the number."
 
 _REASONS: Mapping[str, str] = {
@@ -220,7 +222,7 @@ def explain(flag: str) -> Note:
     words = explain_flag(flag)
     if words == flag:
         words = flag.replace("_", " ").capitalize() + ("" if flag.endswith(".") else ".")
-    return Note(flag, words, MARKER_ADVICE.get(flag, _OTHER_ADVICE))
+    return Note(flag, words, _ADVICE.get(flag, _OTHER_ADVICE))
 
 
 def describe_status(status: Status | str) -> StatusWords:

@@ -10,7 +10,9 @@ from typing import Annotated, Any, Literal
 import typer
 from typer.core import TyperGroup
 
+from .cli_grading import grade_app
 from .cli_measure import measure_app
+from .cli_normalise import bench_stain, normalise
 from .cli_options import (
     Debug,
     Device,
@@ -52,10 +54,13 @@ validate_app = typer.Typer(
 bench_app = typer.Typer(no_args_is_help=True, help="Measure slidelab on this machine.")
 app.add_typer(score_app, name="score")
 app.add_typer(measure_app, name="measure")
+app.add_typer(grade_app, name="grade")
 app.add_typer(models_app, name="models")
 app.add_typer(train_app, name="train")
 app.add_typer(validate_app, name="validate")
 app.add_typer(bench_app, name="bench")
+app.command()(normalise)
+bench_app.command("stain")(bench_stain)
 
 USAGE_ERROR: Any = next(base for base in typer.BadParameter.__mro__ if base.__name__ == "ClickException")
 """What a wrong option raises: typer brings its own copy of click, or uses an installed one, by version."""
@@ -258,6 +263,32 @@ def train_detector(
     else:
         say(f"model: {card}")
         say(f"use it with: SLIDELAB_MODELS={out} slidelab score ki67 SLIDES --model {settings.name}")
+
+
+@train_app.command("tissue")
+def train_tissue(
+    data: Annotated[Path, typer.Option(help="Folder of the known sets of graded images.")],
+    config: Annotated[str, typer.Option(help="A .toml file, or the name of a configuration of slidelab.")],
+    out: Annotated[Path, typer.Option(help="Model folder; run again to go on.")] = Path("models"),
+    device: Device = "auto",
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Throw an earlier run away.")] = False,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Train a network that grades tissue: card and weights in --out, progress in --out/training."""
+    from .workflows.learning.train_tissue import find_tissue_config, train_tissue_model
+    from .workflows.runs.terminal import training_bar
+
+    configure_logging(debug=debug)
+    settings = find_tissue_config(config)
+    with training_bar(settings.steps, quiet=as_json) as report:
+        card = train_tissue_model(
+            settings, data=data, folder=out, device=device, overwrite=overwrite, report=report
+        )
+    if as_json:
+        print_json({"card": str(card), "weights": str(card.with_suffix(".safetensors"))})
+    else:
+        say(f"model: {card}")
 
 
 @validate_app.command("run")

@@ -15,6 +15,7 @@
     |-- ModelNotFoundError        (LookupError)        no such model here, or it cannot be fetched now
     |-- ModelRefusedError         (PermissionError)    the licence policy or safety forbids these weights
     |-- DamagedWeightsError       (ValueError)         the weights are not what their card says
+    |-- DeviceFullError           (MemoryError)        a block is larger than the memory of the device
     `-- MissingDependencyError    (ImportError)        an optional package is not installed
 
 Each is also the builtin that a stranger would catch. ``str(error)`` says what is wrong and with which

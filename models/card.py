@@ -19,7 +19,15 @@ from pydantic import (
 
 from ..errors import SettingsError
 
-__all__ = ["CardLicence", "CardMetric", "CardTraining", "DataLicence", "ModelCard", "ModelInput"]
+__all__ = [
+    "DETECTION_TASKS",
+    "CardLicence",
+    "CardMetric",
+    "CardTraining",
+    "DataLicence",
+    "ModelCard",
+    "ModelInput",
+]
 
 NAME_PATTERN = r"^[a-z0-9_]+-[a-z0-9_-]+\.[a-z0-9_-]+$"
 """``<task>-<arch>.<dataset>``; no path separator can slip through, as files are named after it."""
@@ -33,7 +41,16 @@ PERMISSIVE_WEIGHTS = frozenset(
 """SPDX names that the permissive policy accepts; anything else, a typing error included, is refused."""
 
 Text = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
-Task = Literal["cell-detection", "tissue-classification", "stain-normalisation", "patch-classification"]
+Task = Literal[
+    "cell-detection",
+    "signet-ring-detection",
+    "tissue-classification",
+    "stain-normalisation",
+    "patch-classification",
+]
+DETECTION_TASKS = ("cell-detection", "signet-ring-detection")
+"""Tasks of a `CellNetwork`. One that finds a single kind of cell has a task of its own, so that it is never
+taken where all nuclei are wanted."""
 Stain = Literal["H-DAB", "H&E", "Papanicolaou", "Romanowsky", "any", "unstated"]
 
 

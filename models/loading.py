@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import DamagedWeightsError, SettingsError
-from .card import ModelCard
+from .card import DETECTION_TASKS, ModelCard
 from .model_folder import ModelEntry
 from .tensor_file import read_tensors
 
@@ -48,8 +48,10 @@ def load_detector(model: ModelEntry | tuple[Path, Path], *, device: str = "auto"
         card, weights = model.card, model.weights
     else:
         card, weights = ModelCard.read(model[0]), model[1]
-    if card.task != "cell-detection":
-        raise SettingsError(f"{card.name} is a model for {card.task}", "Choose one for cell-detection.")
+    if card.task not in DETECTION_TASKS:
+        raise SettingsError(
+            f"{card.name} is a model for {card.task}", f"Choose one for {' or '.join(DETECTION_TASKS)}."
+        )
     try:
         settings = StarSettings(**card.thresholds)
     except TypeError as error:
@@ -57,7 +59,7 @@ def load_detector(model: ModelEntry | tuple[Path, Path], *, device: str = "auto"
             f"{card.name}: thresholds: {error}", "Name the thresholds as StarSettings does."
         ) from error
     session = InferenceSession(load_network(card, weights), SessionSettings(device=device))
-    return StarDetector(session, mpp=card.mpp, settings=settings)
+    return StarDetector(session, mpp=card.mpp, settings=settings, unclassed=card.classes[0])
 
 
 def load_network(card: ModelCard, weights: Path) -> CellNetwork:

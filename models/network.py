@@ -127,7 +127,7 @@ class CellNetwork(nn.Module):
             state = self.merge[level](state + self.lateral[level](encoded[level + finest]))
             features.append(state)
         values = len(self.settings.heats) * 4**finest
-        heat = functional.pixel_shuffle(self.heat(state)[:, :values], 2**finest)  # see `widen_ends`
+        heat = functional.pixel_shuffle(self.heat(state)[:, :values], 2**finest)  # see `with_idle_outputs`
         return DenseOutput(heat, (encoded[0], *reversed(features)))
 
     def read(self, features: tuple[Tensor, ...], places: Tensor) -> tuple[Tensor, Tensor]:

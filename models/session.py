@@ -7,7 +7,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -16,13 +15,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..errors import DeviceFullError, SettingsError
+from .folding import fold_batch_norms, widen_encoder, with_idle_outputs
 from .network import CellNetwork, DenseOutput, to_input
 
-__all__ = ["InferenceSession", "SessionSettings", "choose_device"]
+__all__ = ["DeviceSession", "InferenceSession", "SessionSettings", "choose_device"]
 
 
-VECTOR = 16
-"""Channels of a whole vector, on any processor at hand."""
 HALF_TOLERANCE = 0.02
 """Greatest change of a heat map's probability that bfloat16 may bring."""
 ROWS = 256
@@ -61,8 +59,8 @@ def choose_device(name: str) -> torch.device:
     return device
 
 
-class InferenceSession:
-    """Runs a `CellNetwork` over blocks; one per process, shared by its threads.
+class DeviceSession:
+    """Runs a network over blocks; one per process, shared by its threads.
 
     Threads take turns on the device, so while one block is computed the next are decoded and the last are
     written: the number of threads bounds how many blocks wait. Outputs do not depend on how images are
@@ -70,22 +68,19 @@ class InferenceSession:
 
     Parameters
     ----------
-    network : CellNetwork
-        With its weights; it is folded and moved, use it no further.
+    network : nn.Module
+        With its weights, folded; it is moved, use it no further.
     settings : SessionSettings
         How to run it.
     """
 
-    def __init__(self, network: CellNetwork, settings: SessionSettings | None = None) -> None:
+    def __init__(self, network: torch.nn.Module, settings: SessionSettings | None = None) -> None:
         self.settings = settings or SessionSettings()
         self.device = choose_device(self.settings.device)
         network = network.eval().requires_grad_(False)
-        fold_batch_norms(network)
-        widen_encoder(network)
-        widen_ends(network)
-        self.network = network.to(self.device).to(memory_format=torch.channels_last)
+        self._module = network.to(self.device).to(memory_format=torch.channels_last)
         self.dtype = torch.float32
-        self._forward: Any = self.network
+        self._forward: Any = self._module
         self.room_px: int | None = None
         """Pixels of the largest block that the device takes; None until one was too large for it."""
         self._turn = threading.Lock()
@@ -96,20 +91,20 @@ class InferenceSession:
         if self.settings.half and self.device.type == "cuda" and torch.cuda.is_bf16_supported():
             self._try_half()
         if self.settings.compile:
-            self._forward = torch.compile(self.network, dynamic=True)
+            self._forward = torch.compile(self._module, dynamic=True)
 
     def _try_half(self) -> None:
-        """Go over to bfloat16 if the heat maps of a test image stay as they are."""
+        """Go over to bfloat16 if the probabilities of a test image stay as they are."""
         noise = np.random.default_rng(0).integers(0, 256, (1, 32, 32, 3), dtype=np.uint8)
         image = np.kron(noise, np.ones((1, 8, 8, 1), np.uint8))  # patches of all colours, 8 px wide
         with self.turn():
-            full = torch.sigmoid(self.run(self.upload(image)).heat.float())
-        self.network.to(torch.bfloat16)
+            full = self.probabilities(self.upload(image))
+        self._module.to(torch.bfloat16)
         self.dtype = torch.bfloat16
         with self.turn():
-            half = torch.sigmoid(self.run(self.upload(image)).heat.float())
+            half = self.probabilities(self.upload(image))
         if float((full - half).abs().max()) > HALF_TOLERANCE:
-            self.network.to(torch.float32)
+            self._module.to(torch.float32)
             self.dtype = torch.float32
 
     @contextmanager
@@ -141,11 +136,18 @@ class InferenceSession:
         moved.record_stream(torch.cuda.default_stream(self.device))
         return moved
 
-    def run(self, pixels: Tensor) -> DenseOutput:
-        """Run the dense part over what was uploaded; sides are multiples of the stride.
+    def finished(self) -> float:
+        """Wait until the device has done what it was asked, and return the time."""
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+        return time.perf_counter()
 
-        On a processor one image at a time: a batch gains nothing there, and convolutions of another batch
-        size may round differently.
+    def probabilities(self, pixels: Tensor) -> Tensor:
+        """Return what half precision must not change, as probabilities in float32."""
+        raise NotImplementedError
+
+    def compute(self, pixels: Tensor) -> Any:
+        """Run the network over what was uploaded; sides are multiples of the stride.
 
         Raises
         ------
@@ -158,27 +160,60 @@ class InferenceSession:
                 f"a block of {size / 1e6:.1f} MP, and {self.room_px / 1e6:.1f} MP fit the device",
                 "Use smaller tiles.",
             )
+        inputs = to_input(pixels).to(self.dtype).contiguous(memory_format=torch.channels_last)
+        try:
+            return self._forward(inputs)
+        except torch.OutOfMemoryError as error:
+            self.room_px = size // 2
+            raise DeviceFullError(
+                f"no memory for a block of {size / 1e6:.1f} MP", "Use smaller tiles."
+            ) from error
+
+
+class InferenceSession(DeviceSession):
+    """Runs a `CellNetwork` over blocks, and reads nuclei from what it gives.
+
+    Parameters
+    ----------
+    network : CellNetwork
+        With its weights; it is folded and moved, use it no further.
+    settings : SessionSettings
+        How to run it.
+    """
+
+    def __init__(self, network: CellNetwork, settings: SessionSettings | None = None) -> None:
+        network = network.eval().requires_grad_(False)
+        fold_batch_norms(network)
+        if network.settings.encoder_stages:
+            widen_encoder(network.encoder, network.lateral)
+        network.heat[1] = with_idle_outputs(network.heat[1])
+        network.reader[-1] = with_idle_outputs(network.reader[-1], vectors=4)
+        self.network = network
+        super().__init__(network, settings)
+
+    def probabilities(self, pixels: Tensor) -> Tensor:
+        """Return the heat maps as probabilities."""
+        return torch.sigmoid(self.run(pixels).heat.float())
+
+    def run(self, pixels: Tensor) -> DenseOutput:
+        """Run the dense part over what was uploaded; sides are multiples of the stride.
+
+        On a processor one image at a time: a batch gains nothing there, and convolutions of another batch
+        size may round differently.
+
+        Raises
+        ------
+        DeviceFullError
+            If the block is too large for the device's memory.
+        """
         if self.device.type == "cpu" and len(pixels) > 1:
             outputs = [self.run(image[None]) for image in pixels]
             features = zip(*(output.features for output in outputs), strict=True)
             return DenseOutput(
                 torch.cat([output.heat for output in outputs]), tuple(torch.cat(level) for level in features)
             )
-        inputs = to_input(pixels).to(self.dtype).contiguous(memory_format=torch.channels_last)
-        try:
-            output: DenseOutput = self._forward(inputs)
-        except torch.OutOfMemoryError as error:
-            self.room_px = size // 2
-            raise DeviceFullError(
-                f"no memory for a block of {size / 1e6:.1f} MP", "Use smaller tiles."
-            ) from error
+        output: DenseOutput = self.compute(pixels)
         return output
-
-    def finished(self) -> float:
-        """Wait until the device has done what it was asked, and return the time."""
-        if self.device.type == "cuda":
-            torch.cuda.synchronize(self.device)
-        return time.perf_counter()
 
     def read(self, features: tuple[Tensor, ...], places: Tensor) -> tuple[Tensor, Tensor]:
         """Read outlines and class logits at places, float32 on the device.
@@ -195,82 +230,3 @@ class InferenceSession:
             return gathered.new_zeros((0, settings.rays)), gathered.new_zeros((0, len(settings.classes)))
         radii, classes = (torch.cat(column)[:count].float() for column in zip(*parts, strict=True))
         return radii, classes
-
-
-def widen_encoder(network: CellNetwork) -> None:
-    """Give a trimmed encoder's layers idle channels up to whole vectors, for the reason in `widen_ends`.
-
-    Channels that only ever hold zeros change no other channel: batch norms are folded by now, and what
-    follows a layer takes as many idle inputs as that layer has idle outputs.
-    """
-    if not network.settings.encoder_stages:
-        return
-    encoder: Any = network.encoder
-    layers = [each for each in encoder.blocks.modules() if isinstance(each, torch.nn.Conv2d)]
-    for layer in [*layers, *network.lateral]:
-        assert isinstance(layer, torch.nn.Conv2d)
-        if layer.groups == 1:
-            _pad_channels(layer)
-        elif layer.out_channels % VECTOR:
-            raise SettingsError(
-                f"an encoder with {layer.out_channels} channels apart", f"Choose multiples of {VECTOR}."
-            )
-
-
-def _pad_channels(layer: torch.nn.Conv2d) -> None:
-    """Add idle inputs and outputs to a convolution, in place."""
-    inputs, outputs = -layer.in_channels % VECTOR, -layer.out_channels % VECTOR
-    layer.weight.data = torch.nn.functional.pad(layer.weight.data, (0, 0, 0, 0, 0, inputs, 0, outputs))
-    if layer.bias is not None:
-        layer.bias.data = torch.nn.functional.pad(layer.bias.data, (0, outputs))
-    layer.in_channels += inputs
-    layer.out_channels += outputs
-
-
-def widen_ends(network: CellNetwork) -> None:
-    """Give the last layers idle outputs up to whole vectors.
-
-    Processors compute a broken vector of outputs by a kernel whose rounding depends on the number of
-    threads; whole vectors do not.
-    """
-    head, reader = network.heat[1], network.reader[-1]
-    assert isinstance(head, torch.nn.Conv2d)
-    assert isinstance(reader, torch.nn.Linear)
-    wide = torch.nn.Conv2d(head.in_channels, head.out_channels + -head.out_channels % VECTOR, 1)
-    network.heat[1] = _with_idle_outputs(head, wide)
-    broad = torch.nn.Linear(reader.in_features, reader.out_features + -reader.out_features % (4 * VECTOR))
-    network.reader[-1] = _with_idle_outputs(reader, broad)
-
-
-def _with_idle_outputs(layer: Any, wider: Any) -> Any:
-    """Fill a wider layer with the weights of another, and zeros."""
-    idle = len(wider.weight) - len(layer.weight)
-    zeros = layer.weight.data.new_zeros((idle, *layer.weight.shape[1:]))
-    wider.weight.data = torch.cat([layer.weight.data, zeros])
-    wider.bias.data = torch.cat([layer.bias.data, layer.bias.data.new_zeros(idle)])
-    return wider.requires_grad_(False)
-
-
-def fold_batch_norms(network: torch.nn.Module) -> None:
-    """Fold each batch norm into the convolution before it: the same function, fewer passes over memory."""
-    from torch.nn.utils.fusion import fuse_conv_bn_weights
-
-    for module in network.modules():
-        children = list(module.named_children())
-        for (_, first), (name, second) in pairwise(children):
-            while isinstance(first, torch.nn.Sequential) and len(first):
-                first = first[-1]
-            if isinstance(first, torch.nn.Conv2d) and isinstance(second, torch.nn.BatchNorm2d):
-                assert second.running_mean is not None
-                assert second.running_var is not None
-                first.weight, first.bias = fuse_conv_bn_weights(
-                    first.weight,
-                    first.bias,
-                    second.running_mean,
-                    second.running_var,
-                    second.eps,
-                    second.weight,
-                    second.bias,
-                )
-                keep = getattr(second, "act", None)  # timm's norms may carry their activation
-                setattr(module, name, torch.nn.Identity() if keep is None else keep)

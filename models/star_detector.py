@@ -60,13 +60,21 @@ class StarDetector:
         Resolution that it was trained at, um per px.
     settings : StarSettings
         What counts as a nucleus.
+    unclassed : str
+        What everything is called that is found with a network which tells no classes.
     """
 
     def __init__(
-        self, session: InferenceSession, *, mpp: float, settings: StarSettings | None = None
+        self,
+        session: InferenceSession,
+        *,
+        mpp: float,
+        settings: StarSettings | None = None,
+        unclassed: str = "Nucleus",
     ) -> None:
         self.session = session
         self.mpp = mpp
+        self.unclassed = unclassed
         self.settings = settings or StarSettings()
 
     def fitted(self, samples: Sequence[CellTable]) -> StarDetector:
@@ -93,12 +101,16 @@ class StarDetector:
     def at(self, tumour_threshold: float) -> StarDetector:
         """Return the detector with another tumour threshold."""
         settings = replace(self.settings, tumour_threshold=tumour_threshold)
-        return StarDetector(self.session, mpp=self.mpp, settings=settings)
+        return self._with(settings)
 
     def faint(self) -> StarDetector:
         """Return a detector that also reports nuclei of which the network is far from sure."""
         settings = replace(self.settings, threshold=FAINT, tumour_threshold=FAINT)
-        return StarDetector(self.session, mpp=self.mpp, settings=settings)
+        return self._with(settings)
+
+    def _with(self, settings: StarSettings) -> StarDetector:
+        """Return the detector with other settings."""
+        return StarDetector(self.session, mpp=self.mpp, settings=settings, unclassed=self.unclassed)
 
     def detect(
         self,
@@ -195,7 +207,7 @@ class StarDetector:
             area_um2=(polygon_area(found.radii) * np.float32(self.mpp**2)).astype(np.float32),
             probability=found.heats.max(1).astype(np.float32) if count else np.empty(0, np.float32),
             labels=labels.astype(np.uint8),
-            classes=network.classes or ("Nucleus",),
+            classes=network.classes or (self.unclassed,),
             measurements=measurements,
         )
 

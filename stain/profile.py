@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import SettingsError
-from .density import density_tables, rgb_to_density, unmixing_matrix
+from .density import rgb_to_density, separate_density, unmixing_matrix
 
 __all__ = ["DAB_VECTOR", "HEMATOXYLIN_VECTOR", "StainProfile", "fit_h_dab", "published_h_e", "unmix"]
 
@@ -40,7 +40,9 @@ LEAST_SEPARATION_DEG = 20.0
 DAB_SHARE = 0.005
 """Least share of stained pixels that must look brown before the DAB vector is fitted, not assumed."""
 PUBLISHED_H_E = "published H&E"
-"""Source of a profile whose second stain is eosin."""
+"""Source of a profile with the published vectors of hematoxylin and eosin."""
+H_E_SOURCES = frozenset({PUBLISHED_H_E, "reference H&E", "macenko", "vahadane"})
+"""Sources of profiles whose second stain is eosin."""
 BROWN_OF_H_E = 0.05
 """Share of brown pixels from which a slide is no H&E slide; pigmented skin has 0.006."""
 
@@ -59,9 +61,12 @@ class StainProfile:
     chromogen: tuple[float, float, float] = DAB_VECTOR
     """Direction of the second stain in optical density: DAB, or eosin."""
     source: str = "default"
-    """``fitted``, ``default``, ``published H&E`` or which of the two vectors was fitted."""
+    """``fitted``, ``default``, ``published H&E`` or which of the two vectors was fitted; for normalisation
+    ``macenko``, ``vahadane`` or ``reference H&E``."""
     flags: tuple[str, ...] = ()
     """What the reader of a result must know, such as ``STAIN_NOT_H_DAB``."""
+    strengths: tuple[float, float] | None = None
+    """99th percentile of the slide's concentration of either stain, OD (base 10); None: not measured."""
 
     @property
     def vectors(self) -> NDArray[np.float64]:
@@ -72,17 +77,18 @@ class StainProfile:
     @property
     def second_stain(self) -> str:
         """What stains beside hematoxylin: ``DAB`` or ``eosin``."""
-        return "eosin" if self.source == PUBLISHED_H_E else "DAB"
+        return "eosin" if self.source in H_E_SOURCES else "DAB"
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values."""
-        return {
+        told: dict[str, Any] = {
             "background": list(self.background),
             "hematoxylin": list(self.hematoxylin),
             "chromogen": list(self.chromogen),
             "source": self.source,
             "flags": list(self.flags),
         }
+        return told if self.strengths is None else told | {"strengths": list(self.strengths)}
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Self:
@@ -100,6 +106,7 @@ class StainProfile:
                 chromogen=_triple(value["chromogen"]),
                 source=str(value["source"]),
                 flags=tuple(value["flags"]),
+                strengths=_strengths(value.get("strengths")),
             )
         except (KeyError, TypeError, ValueError) as error:
             raise SettingsError(
@@ -124,20 +131,10 @@ def unmix(image: NDArray[np.uint8], profile: StainProfile) -> NDArray[np.float32
 
     Notes
     -----
-    A pixel's result depends on that pixel alone, so it is the same for every tiling. The three
-    logarithms and the matrix are folded into one table per channel and stain.
+    A pixel's result depends on that pixel alone, so it is the same for every tiling.
     """
-    matrix = unmixing_matrix(profile.vectors)
-    tables = density_tables(profile.background)
-    density = np.empty((2, *image.shape[:2]), np.float32)
-    for stain in range(2):
-        weighted = (tables * matrix[:, stain][:, None]).astype(np.float32)
-        plane = density[stain]
-        np.take(weighted[0], image[..., 0], out=plane)
-        plane += weighted[1][image[..., 1]]
-        plane += weighted[2][image[..., 2]]
-        np.maximum(plane, 0.0, out=plane)
-    return density
+    matrix = unmixing_matrix(profile.vectors)[:, :2]
+    return separate_density(image, matrix, background=profile.background)
 
 
 def fit_h_dab(
@@ -305,6 +302,16 @@ def angle_deg(first: Any, second: Any) -> float:
     a, b = np.asarray(first, np.float64), np.asarray(second, np.float64)
     cosine = float(a @ b) / float(np.linalg.norm(a) * np.linalg.norm(b))
     return float(np.degrees(np.arccos(np.clip(cosine, -1.0, 1.0))))
+
+
+def _strengths(values: Any) -> tuple[float, float] | None:
+    """Two positive floats, or None where nothing was measured."""
+    if values is None:
+        return None
+    first, second = (float(value) for value in values)
+    if not (0 < first < np.inf and 0 < second < np.inf):
+        raise ValueError(f"strengths {first} and {second}")
+    return first, second
 
 
 def _triple(values: Any) -> tuple[float, float, float]:

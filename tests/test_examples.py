@@ -4,6 +4,8 @@ import runpy
 import sys
 from pathlib import Path
 
+import pytest
+
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
 
 
@@ -45,6 +47,21 @@ def test_score_ihc_images(tmp_path, monkeypatch, capsys, data_folder):
     assert "HER2 complete intense membrane stain" in printed
     assert "PD-L1 IC" in printed
     assert (tmp_path / "er" / "slides").is_dir()
+
+
+def test_grade_biopsies(tmp_path, monkeypatch, capsys, data_folder):
+    from slidelab.errors import ModelNotFoundError
+    from slidelab.workflows.colorectal.tissue_reader import choose_tissue
+
+    try:
+        choose_tissue("auto")
+    except ModelNotFoundError:
+        pytest.skip("no model that grades colorectal tissue is packaged yet")
+    images = sorted((data_folder / "he" / "glas" / "images").glob("*.jpg"))[:2]
+    run("grade_biopsies.py", tmp_path / "run", 0.62, *images, monkeypatch=monkeypatch)
+    printed = capsys.readouterr().out
+    assert printed.count("outlines for QuPath") == 2
+    assert (tmp_path / "run" / "slides" / images[0].stem / "lesions.geojson").is_file()
 
 
 def test_every_example_is_run_here():

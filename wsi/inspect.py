@@ -130,8 +130,15 @@ class SlideInspection:
         ]
 
 
-def require_scorable(slide: Slide) -> None:
+def require_scorable(slide: Slide, *, coarsest_mpp: float = COARSEST_SCORING_MPP) -> None:
     """Refuse a slide on which single cells of a bright-field stain cannot be scored.
+
+    Parameters
+    ----------
+    slide : Slide
+        The open slide.
+    coarsest_mpp : float
+        um per pixel up to which there is enough to be seen; for single cells by default.
 
     Raises
     ------
@@ -145,9 +152,10 @@ def require_scorable(slide: Slide) -> None:
             raise UnsupportedSlideError(
                 f"{slide.path.name} cannot be scored: {mark}", "give a stained bright-field slide"
             )
-    if slide.mpp > COARSEST_SCORING_MPP:
+    if slide.mpp > coarsest_mpp:
+        seen = "score single cells" if coarsest_mpp == COARSEST_SCORING_MPP else "grade tissue"
         raise ResolutionError(
-            f"{slide.path.name} has {slide.mpp:.3g} um/px, too coarse to score single cells",
+            f"{slide.path.name} has {slide.mpp:.3g} um/px, too coarse to {seen}",
             f"scan at {SCORING_MPP:g} um/px or finer, or correct a wrong resolution with --mpp",
         )
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ...errors import SettingsError, SlideNotFoundError
-from . import he, ihc
+from . import he, ihc, signet
 from .image import LabelledImage
 
 __all__ = ["COLLECTIONS", "HE_SETS", "KI67_SETS", "Collection", "read_collection"]
@@ -31,6 +31,8 @@ class Collection:
     """Whether weights trained on it may ship under a permissive licence."""
     read: Callable[[Path], Iterator[LabelledImage]]
     """Its reader."""
+    target: str = "nuclei"
+    """What is marked: ``nuclei`` of all kinds, or only ``signet-ring cells``."""
 
 
 COLLECTIONS = {
@@ -145,14 +147,28 @@ COLLECTIONS = {
             False,
             he.read_crchistophenotypes,
         ),
+        Collection(
+            "digestpath-signet",
+            "he",
+            "H&E",
+            "challenge data, licence not stated",
+            "DigestPath, Da et al., Med Image Anal 2022;80:102485; boemer00/signet-ring-cv @ 98a3b993f69d",
+            False,
+            signet.read_signet,
+            target="signet-ring cells",
+        ),
     )
 }
 """All of them by name."""
 
 KI67_SETS = ("ki67-dcis-points", "ki67-bcdata-sample", "ki67-shidc-sample", "ki67-glioma-nuclei")
 """Ki-67 sets whose nuclei were marked stained or not: those that an index can be held against."""
-HE_SETS = tuple(name for name, collection in COLLECTIONS.items() if collection.stain == "H&E")
-"""Sets of hematoxylin and eosin."""
+HE_SETS = tuple(
+    name
+    for name, collection in COLLECTIONS.items()
+    if collection.stain == "H&E" and collection.target == "nuclei"
+)
+"""Sets of hematoxylin and eosin whose nuclei are marked."""
 
 
 def read_collection(folder: Path, name: str) -> list[LabelledImage]:

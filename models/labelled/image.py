@@ -37,7 +37,8 @@ class LabelledImage:
     """What each nucleus was marked as: (N,). ``Positive`` and ``Negative`` are tumour nuclei of a nuclear
     stain, ``Nucleus`` says nothing more."""
     marked: str = "all"
-    """``"all"`` nuclei were marked, or only those of ``"tumour"``."""
+    """``"all"`` nuclei were marked, only those of ``"tumour"``, or only ``"some"``: then what is not marked
+    says nothing."""
     scale_stated: bool = False
     """False when ``mpp`` was judged from nuclear size."""
     region: Path | None = None

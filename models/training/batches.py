@@ -40,7 +40,7 @@ class CropSource(torch.utils.data.IterableDataset[Batch]):
         super().__init__()
         self.samples, self.phantoms, self.config, self.first = samples, phantoms, config, first
         self.rays = config.network_settings().rays
-        self.weights = _weigh(samples, config.sources)
+        self.weights = _weigh(samples, config.sources, empty_share=config.empty_share)
 
     def __iter__(self) -> Iterator[Batch]:
         """Yield batches; workers take turns."""
@@ -69,7 +69,7 @@ class CropSource(torch.utils.data.IterableDataset[Batch]):
         return _collate(images, crops)
 
 
-def draw_ahead(source: CropSource, *, device: torch.device) -> Iterator[Batch]:
+def draw_ahead(source: torch.utils.data.IterableDataset[Batch], *, device: torch.device) -> Iterator[Batch]:
     """Yield the batches of a source, drawn ahead in other processes where there are cores for them.
 
     With one thread for torch there is no core to spare: then batches are drawn in between. Their content is
@@ -92,13 +92,19 @@ def draw_ahead(source: CropSource, *, device: torch.device) -> Iterator[Batch]:
     return batches
 
 
-def _weigh(samples: Sequence[Sample], sources: dict[str, float]) -> NDArray[np.float64]:
+def _weigh(
+    samples: Sequence[Sample], sources: dict[str, float], *, empty_share: float = 0.0
+) -> NDArray[np.float64]:
     """Return how often each sample is drawn."""
     names = np.array([sample.source for sample in samples], dtype=object)
     # Within a collection, images with more nuclei say more, but not in proportion.
     weights = np.sqrt([len(sample.x) + 1.0 for sample in samples])
+    empty = np.array([not len(sample.x) and all(sample.complete) for sample in samples], bool)
     for name in set(names):
         members = names == name
+        for kind, share in ((members & empty, empty_share), (members & ~empty, 1.0 - empty_share)):
+            if empty_share and kind.any():
+                weights[kind] *= share / weights[kind].sum()
         weights[members] *= (sources[name] if sources else 1.0) / weights[members].sum()
     return np.asarray(weights / weights.sum() if len(weights) else weights, np.float64)
 

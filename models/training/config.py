@@ -36,9 +36,14 @@ class TrainingConfig(BaseModel):
     """Name of the model: ``<task>-<arch>.<dataset>``."""
     stain: Literal["H-DAB", "H&E"]
     """What the images are stained with."""
+    task: Literal["cell-detection", "signet-ring-detection"] = "cell-detection"
+    """What the card says that it is for (`DETECTION_TASKS`)."""
     sources: dict[str, Positive] = {}
     """Collections, or sets of a manifest, and how often each is drawn from, relative to the others; empty =
     every set of the manifest, equally often."""
+    empty_share: Share = 0.0
+    """Share of the crops of a source that come from its images that hold nothing; 0 draws those as seldom as
+    any other image with little on it."""
     phantoms: Share = 0.1
     """Share of crops that are painted."""
     phantom_slides: AtLeastOne = 4
@@ -79,11 +84,24 @@ class TrainingConfig(BaseModel):
     """Steps between measurements on the tuning cases, and between checkpoints."""
     patience: AtLeastOne = 8
     """Measurements without gain after which training stops."""
+    keep: Literal["best", "last"] = "best"
+    """Which weights are kept: those of the best measurement, or the last where tuning cases are too few to
+    choose by."""
     tumour_share: Share = 0.0
     """`StarSettings.tumour_share`: 0 keeps one tumour threshold for all slides."""
-    thresholds_from: Literal["tuning", "all"] = "tuning"
+    thresholds_from: Literal["tuning", "all", "folds"] = "tuning"
     """Images that choose the thresholds: the tuning cases, or those and the ones learnt from; the latter
-    where tuning cases are few and the network is no better on what it has learnt."""
+    where tuning cases are few and the network is no better on what it has learnt. With ``folds`` further
+    networks look at both, each at cases that it was trained without."""
+    folds: Annotated[int, Field(ge=2)] = 3
+    """Groups of cases for ``thresholds_from = "folds"``."""
+    fold_steps: Count = 0
+    """Steps of the trainings for ``thresholds_from = "folds"``; 0 = as many as `steps`."""
+    false_positives: Weight = 0.0
+    """The threshold is the least at which so many are found per image that holds nothing; 0 takes the
+    threshold of the highest F1 instead, which needs images with every nucleus marked."""
+    largest_radius_um: Positive = 10.0
+    """`StarSettings.largest_radius_um`."""
     seed: Count = 2026
     """Of all random choices."""
 

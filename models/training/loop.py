@@ -108,7 +108,7 @@ def train_detector(  # noqa: PLR0913 -- what is learnt from, how, where to, and 
             figures = {name: total / since for name, total in sums.items()}
             if progress.step > config.phantom_steps or progress.step == config.steps:
                 figures["tuning"] = float(measure(learner.averaged()))
-                _keep_best(folder, learner, progress, value=figures["tuning"])
+                _keep_best(folder, learner, progress, value=figures["tuning"], always=config.keep == "last")
             progress.seconds = time.perf_counter() - clock
             log.add(progress.step, figures | {"seconds": progress.seconds})
             save_checkpoint(folder, learner, progress)
@@ -158,13 +158,15 @@ def _open_source(
     return CropSource(real, painted if config.paints else [], config, first=first)
 
 
-def _keep_best(folder: Path, learner: Learner, progress: Progress, *, value: float) -> None:
-    """Write the running mean if it is better than all before, and count where it is not."""
+def _keep_best(
+    folder: Path, learner: Learner, progress: Progress, *, value: float, always: bool = False
+) -> None:
+    """Write the running mean if it is better than all before, or ``always``; count where it is not."""
     from safetensors.torch import save_file
 
     from ...tiling import atomic_file
 
-    if progress.best >= 0 and not value > progress.best:
+    if not always and progress.best >= 0 and not value > progress.best:
         progress.stale += 1
         return
     progress.best, progress.stale = max(value, 0.0), 0

@@ -6,25 +6,28 @@ import csv
 import hashlib
 import json
 import pickle
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 import torch
 
 from ...errors import RunFolderError
 from ..labelled import LabelledImage
 from .config import TrainingConfig
-from .learner import LOSSES, Learner
+from .learner import LOSSES
+from .tissue.config import TissueConfig
 
 __all__ = [
     "BEST",
+    "Learns",
     "Progress",
     "TrainingLog",
     "claim_folder",
     "digest_images",
+    "digest_names",
     "load_checkpoint",
     "save_checkpoint",
 ]
@@ -36,6 +39,21 @@ LOG = "log.csv"
 EVENTS = "events"
 COLUMNS = ("step", *LOSSES, "tuning", "seconds")
 ELSEWHERE = "Choose another folder, or --overwrite to begin anew."
+
+
+class Learns(Protocol):
+    """What learns and can be put away: `Learner`, or the one of tissue networks."""
+
+    device: torch.device
+    """Where."""
+
+    def state(self) -> dict[str, Any]:
+        """Return everything that a later `restore` needs."""
+        ...
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take over what `state` has returned."""
+        ...
 
 
 @dataclass
@@ -61,10 +79,15 @@ def digest_images(images: Mapping[str, Iterable[LabelledImage]]) -> str:
         for part in ("training", "tuning")
         for image in images.get(part, ())
     ]
-    return hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()
+    return digest_names(lines)
 
 
-def claim_folder(folder: Path, config: TrainingConfig) -> None:
+def digest_names(names: Iterable[str]) -> str:
+    """Return a digest of names, whatever their order."""
+    return hashlib.sha256("\n".join(sorted(names)).encode()).hexdigest()
+
+
+def claim_folder(folder: Path, config: TrainingConfig | TissueConfig) -> None:
     """Write the settings of a run into its folder, or make sure that they are those of the run there.
 
     Raises
@@ -78,10 +101,10 @@ def claim_folder(folder: Path, config: TrainingConfig) -> None:
         path.write_text(json.dumps(config.model_dump(mode="json"), indent=2) + "\n", encoding="utf-8")
         return
     try:
-        there = TrainingConfig.check(json.loads(path.read_text(encoding="utf-8")), where=SETTINGS)
+        there = type(config).check(json.loads(path.read_text(encoding="utf-8")), where=SETTINGS)
     except ValueError as error:
         raise RunFolderError(f"{path} is damaged: {error}", ELSEWHERE) from error
-    for field in TrainingConfig.model_fields:
+    for field in type(config).model_fields:
         before, now = getattr(there, field), getattr(config, field)
         if before != now:
             raise RunFolderError(
@@ -89,7 +112,7 @@ def claim_folder(folder: Path, config: TrainingConfig) -> None:
             )
 
 
-def load_checkpoint(folder: Path, learner: Learner, *, images: str) -> Progress:
+def load_checkpoint(folder: Path, learner: Learns, *, images: str) -> Progress:
     """Restore a learner from a folder; where there is no checkpoint nothing is changed.
 
     Raises
@@ -123,7 +146,7 @@ def load_checkpoint(folder: Path, learner: Learner, *, images: str) -> Progress:
     return progress
 
 
-def save_checkpoint(folder: Path, learner: Learner, progress: Progress) -> None:
+def save_checkpoint(folder: Path, learner: Learns, progress: Progress) -> None:
     """Write a checkpoint with one atomic rename."""
     path = folder / CHECKPOINT
     temporary = path.with_suffix(".tmp")
@@ -142,14 +165,16 @@ class TrainingLog:
         Where to.
     step : int
         Steps that were taken when the log is opened.
+    columns : sequence of str
+        Of the CSV file.
     """
 
-    def __init__(self, folder: Path, *, step: int) -> None:
-        self.path = folder / LOG
+    def __init__(self, folder: Path, *, step: int, columns: Sequence[str] = COLUMNS) -> None:
+        self.path, self.columns = folder / LOG, columns
         kept = [row for row in _read_rows(self.path) if int(row["step"]) <= step]
         temporary = self.path.with_suffix(".tmp")
         with temporary.open("w", newline="", encoding="utf-8") as stream:
-            writer = csv.DictWriter(stream, COLUMNS, restval="", extrasaction="ignore")
+            writer = csv.DictWriter(stream, columns, restval="", extrasaction="ignore")
             writer.writeheader()
             writer.writerows(kept)
         temporary.replace(self.path)
@@ -168,7 +193,7 @@ class TrainingLog:
         """Append a row; figures that are missing stay empty."""
         cells = {name: f"{value:.5g}" for name, value in figures.items()}
         with self.path.open("a", newline="", encoding="utf-8") as stream:
-            csv.DictWriter(stream, COLUMNS, restval="").writerow({"step": step, **cells})
+            csv.DictWriter(stream, self.columns, restval="").writerow({"step": step, **cells})
         if self._events is not None:
             for name, value in figures.items():
                 self._events.add_scalar(name, value, step)

@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ...errors import SettingsError
 from ...models import CellTable, LabelledImage
 from ...models.labelled.image import TUMOUR_LABELS
 from ...quantify import match_points
 from ...wsi import open_slide
 
-__all__ = ["RADIUS_UM", "Comparison", "best_threshold", "compare", "detect_whole", "read_whole"]
+__all__ = [
+    "RADIUS_UM",
+    "Comparison",
+    "best_threshold",
+    "compare",
+    "detect_whole",
+    "read_whole",
+    "threshold_of_false_positives",
+]
 
 RADIUS_UM = 4.0
 """A detected nucleus matches a mark within this distance."""
@@ -118,6 +128,29 @@ def best_threshold(comparisons: Iterable[Comparison]) -> tuple[float, float]:
     scores = [np.mean([_f1(members, threshold) for members in by_set.values()]) for threshold in CANDIDATES]
     best = int(np.argmax(scores))
     return float(CANDIDATES[best]), float(scores[best])
+
+
+def threshold_of_false_positives(comparisons: Iterable[Comparison], *, per_image: float) -> float:
+    """Return the least threshold at which images that hold nothing show no more than so many detections.
+
+    Parameters
+    ----------
+    comparisons : iterable of Comparison
+        Images with marks, or not marked throughout, are passed over: what is found there may be right.
+    per_image : float
+        Detections per image, on average.
+    """
+    empty = [one for one in comparisons if one.image.marked == "all" and not len(one.image.x)]
+    if not empty:
+        raise SettingsError(
+            "no image to tune on is known to hold nothing", "Set false_positives to 0, or add such images."
+        )
+    scores = sorted((float(score) for one in empty for score in one.score), reverse=True)
+    allowed = int(per_image * len(empty))
+    if len(scores) <= allowed:
+        return float(CANDIDATES[0])
+    # Just above the first one too many, in steps that a card can show.
+    return math.floor(scores[allowed] * 1000 + 1) / 1000
 
 
 def _f1(comparisons: Sequence[Comparison], threshold: float) -> float:

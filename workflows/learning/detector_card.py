@@ -12,22 +12,41 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...models import COLLECTIONS, LabelledImage
+from ...models.labelled.signet import SIGNET_LABEL
 from ...tiling import atomic_file
 from ..runs.provenance import git_commit
-from .detector_accuracy import Comparison, best_threshold, compare, detect_whole
+from .detector_accuracy import (
+    Comparison,
+    best_threshold,
+    compare,
+    detect_whole,
+    threshold_of_false_positives,
+)
 
 if TYPE_CHECKING:
     from ...models.card import ModelCard
     from ...models.network import CellNetwork
     from ...models.training.config import TrainingConfig
 
-__all__ = ["TrainingImages", "attach_metrics", "choose_thresholds", "compare_with", "publish_detector"]
+__all__ = [
+    "TrainingImages",
+    "attach_metrics",
+    "choose_thresholds",
+    "compare_with",
+    "load_trained",
+    "publish_detector",
+]
 
 LEAST = 0.1
 """Tuning looks at every peak above this."""
 OPEN_WEIGHTS = "Apache-2.0"
 """Licence of weights that learned from open data and phantoms alone."""
 RESEARCH_WEIGHTS = "research-only"
+TARGETS = {
+    "cell-detection": ("nuclei", "Nucleus"),
+    "signet-ring-detection": ("signet-ring cells", SIGNET_LABEL),
+}
+"""What a model for a task finds, and what one of it is called where the network tells no classes."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +110,13 @@ def choose_thresholds(comparisons: Sequence[Comparison], heats: Sequence[str]) -
 
 
 def publish_detector(
-    weights: Path, images: TrainingImages, *, config: TrainingConfig, folder: Path, device: str = "auto"
+    weights: Path,
+    images: TrainingImages,
+    *,
+    config: TrainingConfig,
+    folder: Path,
+    device: str = "auto",
+    comparisons: Sequence[Comparison] | None = None,
 ) -> Path:
     """Choose thresholds for trained weights and write ``NAME.safetensors`` with its card.
 
@@ -107,6 +132,8 @@ def publish_detector(
         Receives both files.
     device : str
         Where the network runs while thresholds are chosen.
+    comparisons : sequence of Comparison, optional
+        What thresholds are chosen by; by default what this network finds on the images that ``config`` names.
 
     Returns
     -------
@@ -117,10 +144,11 @@ def publish_detector(
     from ...models.network_reach import measure_receptive_field
     from ...models.tensor_file import file_sha256
 
-    network = _load(weights, config)
+    network = load_trained(weights, config)
     settings = network.settings
-    chosen_on = images.for_thresholds(config)
-    comparisons = compare_with(network, chosen_on, mpp=config.mpp, device=device)
+    wanted, called = TARGETS[config.task]
+    if comparisons is None:
+        comparisons = compare_with(network, images.for_thresholds(config), mpp=config.mpp, device=device)
     target = folder / f"{config.name}.safetensors"
     with atomic_file(target) as temporary:
         shutil.copyfile(weights, temporary)
@@ -128,19 +156,18 @@ def publish_detector(
         {
             "name": config.name,
             "version": "1",
-            "task": "cell-detection",
+            "task": config.task,
             "mpp": config.mpp,
             "input": {"scaling": "1 - value/255", "stride_px": settings.stride},
-            "classes": settings.classes or ("Nucleus",),
+            "classes": settings.classes or (called,),
             "stain": config.stain,
             "licence": _licence(images),
             "sha256": file_sha256(target),
             "receptive_field_px": measure_receptive_field(settings),
-            "intended_use": f"Finding nuclei in {config.stain} sections, for research; not for diagnosis.",
+            "intended_use": f"Finding {wanted} in {config.stain} sections, for research; not for diagnosis.",
             "limits": _limits(images, config),
             "architecture": json.loads(json.dumps(asdict(settings))),
-            "thresholds": choose_thresholds(comparisons, settings.heats)
-            | ({"tumour_share": config.tumour_share} if config.tumour_share else {}),
+            "thresholds": _thresholds(comparisons, config),
             "training": {
                 "script": "slidelab train detector",
                 "seed": config.seed,
@@ -178,7 +205,17 @@ def attach_metrics(card_path: Path, metrics: Sequence[Mapping[str, Any]]) -> Mod
     return card
 
 
-def _load(weights: Path, config: TrainingConfig) -> CellNetwork:
+def _thresholds(comparisons: Sequence[Comparison], config: TrainingConfig) -> dict[str, float]:
+    """Return the fields of `StarSettings` that a card holds."""
+    fields = type(config).model_fields
+    given = ("tumour_share", "largest_radius_um")
+    fixed = {name: getattr(config, name) for name in given if getattr(config, name) != fields[name].default}
+    if not config.false_positives:
+        return choose_thresholds(comparisons, config.network_settings().heats) | fixed
+    return {"threshold": threshold_of_false_positives(comparisons, per_image=config.false_positives)} | fixed
+
+
+def load_trained(weights: Path, config: TrainingConfig) -> CellNetwork:
     """Build the network of a configuration with trained weights."""
     from safetensors.torch import load_file
 
@@ -216,6 +253,17 @@ def _limits(images: TrainingImages, config: TrainingConfig) -> list[str]:
         limits.append("Thresholds were chosen on images that it learnt from, as there were no tuning cases.")
     if not any(image.load_instances for image in learnt):
         limits.append("No image had outlines: shapes and areas come from phantoms at best.")
+    some = [image for image in learnt if image.marked == "some"]
+    if some:
+        limits.append(
+            f"All of what it is to find came from {len({image.case for image in some})} patients, "
+            f"on images where some were left unmarked: its precision there is not known."
+        )
+    if config.false_positives:
+        limits.append(
+            f"The threshold allows {config.false_positives:g} false detections per image that holds none: "
+            "on other tissue and other stains there may be more."
+        )
     labels = {str(label) for image in learnt for label in np.unique(image.labels)}
     tumour = any(image.tells_tumour for image in learnt)
     if "tumour" in settings.heats and not tumour:

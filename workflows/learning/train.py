@@ -14,8 +14,9 @@ from ...models import LabelledImage, read_collection, split_images
 from ...models.labelled import read_manifest, read_phantom
 from ...wsi import PhantomSettings, write_phantom
 from .centre_marks import centre_marks
-from .detector_accuracy import best_threshold
+from .detector_accuracy import best_threshold, threshold_of_false_positives
 from .detector_card import TrainingImages, compare_with, publish_detector
+from .left_out import LeftOut, compare_left_out
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -99,8 +100,10 @@ def train_detector_model(
         phantoms = paint_phantoms(workspace / "phantoms", stain=config.stain, seed=config.seed, count=count)
 
     def measure(network: CellNetwork) -> float:
-        """Return the best F1 on the tuning cases."""
+        """Return the best F1 on the tuning cases, or how low a threshold their empty images allow."""
         found = compare_with(network, images.for_tuning, mpp=config.mpp, device=device)
+        if config.false_positives:
+            return 1.0 - threshold_of_false_positives(found, per_image=config.false_positives)
         return best_threshold(found)[1]
 
     weights = train_detector(
@@ -113,7 +116,13 @@ def train_detector_model(
         device=device,
         report=report,
     )
-    return publish_detector(weights, images, config=config, folder=folder, device=device)
+    comparisons = None
+    if config.thresholds_from == "folds":
+        plan = LeftOut(config, images, phantoms, workspace / "folds", device)
+        comparisons = compare_left_out(plan, start=start)
+    return publish_detector(
+        weights, images, config=config, folder=folder, device=device, comparisons=comparisons
+    )
 
 
 def _centred(

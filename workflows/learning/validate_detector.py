@@ -168,7 +168,11 @@ def validate_models(
         sets = dict.fromkeys(image.set_name for image in read)
         images = {name: [image for image in read if image.set_name == name] for name in sets}
     else:
-        names = [name for name, collection in COLLECTIONS.items() if collection.stain == stain]
+        names = [
+            name
+            for name, collection in COLLECTIONS.items()
+            if collection.stain == stain and collection.target == "nuclei"
+        ]
         images = {name: split_images(read_collection(data, name))[part] for name in names}
     total, done = len(detectors) * sum(map(len, images.values())), iter(range(1 << 31))
 

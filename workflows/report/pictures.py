@@ -30,7 +30,13 @@ __all__ = [
     "draw_crop",
     "draw_crop_pair",
     "draw_overview",
+    "jpeg",
+    "legend_below",
     "nice_length",
+    "photo_figure",
+    "scale_bar",
+    "tint_excluded",
+    "trace_outline",
 ]
 
 FONT = "DejaVu Sans"
@@ -134,7 +140,7 @@ def draw_crop(crop: Crop, cells: CropCells | None = None, *, palette: Palette | 
     bytes
         A JPEG file.
     """
-    return _jpeg(_paint_crop(crop, cells, palette or PALETTES["standard"]))
+    return jpeg(_paint_crop(crop, cells, palette or PALETTES["standard"]))
 
 
 def draw_crop_pair(
@@ -148,7 +154,7 @@ def draw_crop_pair(
     bare = _paint_crop(crop, None, colors, is_bare=True)
     outlined = _paint_crop(crop, cells, colors, ring=ring)
     gap = np.full((bare.shape[0], GAP_PX, 3), 255, np.uint8)
-    return _jpeg(np.concatenate([bare, gap, outlined], axis=1))
+    return jpeg(np.concatenate([bare, gap, outlined], axis=1))
 
 
 def draw_overview(
@@ -187,24 +193,24 @@ def draw_overview(
     """
     height, width = image.shape[:2]
     zoom = OVERVIEW_PX / max(height, width)
-    figure, axes = _photo_figure(width * zoom, height * zoom, margin_px=90)
+    figure, axes = photo_figure(width * zoom, height * zoom, margin_px=90)
     legend: list[tuple[str, str, bool]] = []
     if quality is not None:
-        image, legend = _tint_excluded(image, quality, downsample)
+        image, legend = tint_excluded(image, quality, downsample)
     axes.imshow(image, extent=(0, width, height, 0), interpolation="antialiased", aspect="auto")
     axes.set(xlim=(0, width), ylim=(height, 0))
     if tissue is not None:
-        _trace(axes, outline_mask(tissue.mask, downsample=tissue.downsample / downsample))
+        trace_outline(axes, outline_mask(tissue.mask, downsample=tissue.downsample / downsample))
         legend.insert(0, (INK, "tissue", False))
     if tumour is not None:
-        _trace(axes, tumour, color=TUMOUR_COLOR, unit=downsample)
+        trace_outline(axes, tumour, color=TUMOUR_COLOR, unit=downsample)
         legend.append((TUMOUR_COLOR, "tumour", False))
     if hot_spot is not None:
         radius = max(hot_spot.radius / downsample, 9 / zoom)
         _ring(axes, Circle(hot_spot.x / downsample, hot_spot.y / downsample, radius))
         legend.append((HOT_SPOT_COLOR, "hot spot", False))
-    _legend_below(figure, legend)
-    _scale_bar(axes, width=width, height=height, um_per_unit=mpp, in_mm=True)
+    legend_below(figure, legend)
+    scale_bar(axes, width=width, height=height, um_per_unit=mpp, in_mm=True)
     return png(figure)
 
 
@@ -223,7 +229,7 @@ def png(figure: Figure) -> bytes:
     return stream.getvalue()
 
 
-def _jpeg(image: NDArray[np.uint8]) -> bytes:
+def jpeg(image: NDArray[np.uint8]) -> bytes:
     """Return pixels as a JPEG file."""
     from PIL import Image
 
@@ -248,7 +254,7 @@ def _paint_crop(
     size = (round(width * zoom), round(height * zoom))
     method = Image.Resampling.BICUBIC if zoom >= 1 else Image.Resampling.BOX
     resized = Image.fromarray(crop.image).resize(size, method)
-    figure, axes = _photo_figure(*size)
+    figure, axes = photo_figure(*size)
     axes.imshow(np.asarray(resized), extent=(0, width, height, 0), interpolation="nearest", aspect="auto")
     axes.set(xlim=(0, width), ylim=(height, 0))
     if cells is not None:
@@ -257,7 +263,7 @@ def _paint_crop(
         place = (ring.x - crop.x) / crop.downsample, (ring.y - crop.y) / crop.downsample
         _ring(axes, Circle(*place, ring.radius / crop.downsample))
     if not is_bare:
-        _scale_bar(axes, width=width, height=height, um_per_unit=crop.mpp, in_mm=False)
+        scale_bar(axes, width=width, height=height, um_per_unit=crop.mpp, in_mm=False)
     return pixels(figure)
 
 
@@ -276,7 +282,7 @@ def pixels(figure: Figure) -> NDArray[np.uint8]:
     return np.asarray(canvas.buffer_rgba())[..., :3].copy()
 
 
-def _photo_figure(width_px: float, height_px: float, *, margin_px: float = 0) -> tuple[Figure, Axes]:
+def photo_figure(width_px: float, height_px: float, *, margin_px: float = 0) -> tuple[Figure, Axes]:
     """Make a figure that is all picture, but for a white margin below."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -309,7 +315,7 @@ def _draw_cells(axes: Axes, crop: Crop, cells: CropCells, palette: Palette) -> N
         )
 
 
-def _tint_excluded(
+def tint_excluded(
     image: NDArray[np.uint8], quality: QualityMap, downsample: float
 ) -> tuple[NDArray[np.uint8], list[tuple[str, str, bool]]]:
     """Tint the places that are not counted; returns the picture and the legend of the reasons that occur.
@@ -336,15 +342,22 @@ def _tint_excluded(
     return tinted, legend
 
 
-def _trace(axes: Axes, outline: shapely.MultiPolygon, *, color: str = INK, unit: float = 1.0) -> None:
-    """Draw the rings of an outline, in px of ``unit``, as thin lines on a pale halo."""
+def trace_outline(
+    axes: Axes,
+    outline: shapely.MultiPolygon,
+    *,
+    color: str = INK,
+    unit: float = 1.0,
+    width: float = 1.1,
+) -> None:
+    """Draw the rings of an outline, in px of ``unit``, as lines of so many points on a pale halo."""
     from matplotlib.collections import LineCollection
 
     rings = [
         np.asarray(ring.coords) / unit for part in outline.geoms for ring in (part.exterior, *part.interiors)
     ]
-    for line, width in (("white", 2.6), (color, 1.1)):
-        axes.add_collection(LineCollection(rings, colors=line, linewidths=width))
+    for line, wide in (("white", width + 1.5), (color, width)):
+        axes.add_collection(LineCollection(rings, colors=line, linewidths=wide))
 
 
 def _ring(axes: Axes, circle: Circle) -> None:
@@ -357,7 +370,7 @@ def _ring(axes: Axes, circle: Circle) -> None:
         )
 
 
-def _legend_below(figure: Figure, entries: Iterable[tuple[str, str, bool]]) -> None:
+def legend_below(figure: Figure, entries: Iterable[tuple[str, str, bool]], *, size: float = 20) -> None:
     """Write names beside filled or hollow boxes of their colour, in the white margin below a picture."""
     from matplotlib.patches import Patch
 
@@ -371,14 +384,14 @@ def _legend_below(figure: Figure, entries: Iterable[tuple[str, str, bool]]) -> N
             loc="lower left",
             ncols=len(handles),
             frameon=False,
-            prop={"family": FONT, "size": 20},
+            prop={"family": FONT, "size": size},
             labelcolor=INK,
             handlelength=1.0,
             columnspacing=1.4,
         )
 
 
-def _scale_bar(axes: Axes, *, width: float, height: float, um_per_unit: float, in_mm: bool) -> None:
+def scale_bar(axes: Axes, *, width: float, height: float, um_per_unit: float, in_mm: bool) -> None:
     """Draw a scale bar of a round length in the lower right corner, a fixed share of the picture in size."""
     from matplotlib.patches import Rectangle
 

@@ -9,7 +9,17 @@ from typing import Any
 from ...quantify import round_half_up
 from .flag_advice import describe_status
 
-__all__ = ["Figure", "ReportView", "Row", "Section", "report_view"]
+__all__ = [
+    "Figure",
+    "RecordWriter",
+    "ReportView",
+    "Row",
+    "Section",
+    "image_section",
+    "report_view",
+    "settings_section",
+    "words",
+]
 
 AREA_NAMES: Mapping[str, str] = {
     "tissue": "Tissue found",
@@ -101,7 +111,7 @@ def report_view(record: Mapping[str, Any]) -> ReportView:
     ReportView
         Every number in it is read from the record and rounded half up.
     """
-    writer = _Writer(record)
+    writer = RecordWriter(record)
     return ReportView(
         record=record,
         title=f"{record['marker']} report: {record['slide']}",
@@ -117,13 +127,13 @@ def report_view(record: Mapping[str, Any]) -> ReportView:
             _field_caption(writer, f"pictures.fields.{number}")
             for number in range(len(record["pictures"]["fields"]))
         ],
-        facts=(_image(writer), _stain(writer), _provenance(writer)),
-        settings=_settings(writer),
+        facts=(image_section(writer), _stain(writer), _provenance(writer)),
+        settings=settings_section(writer),
     )
 
 
 @dataclass(frozen=True, slots=True)
-class _Writer:
+class RecordWriter:
     """Turns places of the record into figures."""
 
     record: Mapping[str, Any]
@@ -159,7 +169,7 @@ def words(text: str) -> Figure:
     return Figure(text)
 
 
-def _headline(writer: _Writer) -> dict[str, Figure]:
+def _headline(writer: RecordWriter) -> dict[str, Figure]:
     """Return the big number and its companions; an absent one has no text."""
     score = writer.get("scores.0")
     shown = {
@@ -200,7 +210,7 @@ def _gauge(record: Mapping[str, Any]) -> dict[str, Any] | None:
     return {"value": score["value"], "low": interval["low"], "high": interval["high"], "bands": bands}
 
 
-def _counts(writer: _Writer) -> Section:
+def _counts(writer: RecordWriter) -> Section:
     """Return nuclei and areas, what was counted first and what was left out below."""
     dash = words("")
     noun = writer.get("words.noun")
@@ -228,7 +238,7 @@ def _counts(writer: _Writer) -> Section:
     return Section("Counts and exclusions", tuple(rows), ("", noun.capitalize(), "Area, mm²"))
 
 
-def _classes(writer: _Writer) -> Section:
+def _classes(writer: RecordWriter) -> Section:
     """Return the counted cells by class; two classes are told by the counts already."""
     classes = writer.get("classes")
     if len(classes) < 3:
@@ -241,7 +251,7 @@ def _classes(writer: _Writer) -> Section:
     return Section(f"{noun} by class", tuple(rows), ("Class", noun))
 
 
-def _scores(writer: _Writer) -> Section:
+def _scores(writer: RecordWriter) -> Section:
     """Return one line per score."""
     rows = []
     for number, score in enumerate(writer.get("scores")):
@@ -267,7 +277,7 @@ def _scores(writer: _Writer) -> Section:
     return Section("Scores", tuple(rows), head)
 
 
-def _sensitivity(writer: _Writer) -> Section:
+def _sensitivity(writer: RecordWriter) -> Section:
     """Return the index at the threshold used and at the two ends of the band."""
     if writer.get("threshold_curve") is None:
         return Section("", ())
@@ -288,7 +298,7 @@ def _sensitivity(writer: _Writer) -> Section:
     return Section(title, tuple(rows), ("Threshold", "DAB, OD", "Index, %"))
 
 
-def _hot_spot_caption(writer: _Writer) -> list[Figure]:
+def _hot_spot_caption(writer: RecordWriter) -> list[Figure]:
     """Return the words below the hot spot's picture."""
     caption = []
     if writer.get("hot_spot") is not None:
@@ -306,7 +316,7 @@ def _hot_spot_caption(writer: _Writer) -> list[Figure]:
     return caption
 
 
-def _field_caption(writer: _Writer, path: str) -> list[Figure]:
+def _field_caption(writer: RecordWriter, path: str) -> list[Figure]:
     """Return the words below a field of view."""
     if not writer.get(f"{path}.counted"):
         return [words(f"No {writer.get('words.noun')} counted in this field.")]
@@ -322,7 +332,7 @@ def _field_caption(writer: _Writer, path: str) -> list[Figure]:
     ]
 
 
-def _image(writer: _Writer) -> Section:
+def image_section(writer: RecordWriter) -> Section:
     """Return file and resolution."""
     rows = [
         Row((words("File"), writer.text("image.file_name"))),
@@ -342,7 +352,7 @@ def _image(writer: _Writer) -> Section:
     return Section("Image", tuple(rows))
 
 
-def _stain(writer: _Writer) -> Section:
+def _stain(writer: RecordWriter) -> Section:
     """Return white point and stain vectors."""
     second = "Eosin" if "H&E" in writer.get("stain.source") else "DAB"
     rows = (
@@ -354,7 +364,7 @@ def _stain(writer: _Writer) -> Section:
     return Section("Stain", rows)
 
 
-def _provenance(writer: _Writer) -> Section:
+def _provenance(writer: RecordWriter) -> Section:
     """Return software, detector and the check at the seams."""
     rows = [
         Row((words("slidelab"), writer.text("provenance.slidelab"))),
@@ -376,7 +386,7 @@ def _provenance(writer: _Writer) -> Section:
     return Section("Provenance", tuple(rows))
 
 
-def _settings(writer: _Writer) -> Section:
+def settings_section(writer: RecordWriter) -> Section:
     """Return every setting on a line of its own."""
     flat = _flatten(writer.get("provenance.settings"), "provenance.settings")
     return Section("Settings", tuple(Row((words(name), figure)) for name, figure in flat))

@@ -19,7 +19,7 @@ from .view import report_view
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-__all__ = ["as_photograph", "page_environment", "picture_kind", "report_charts", "write_report"]
+__all__ = ["as_photograph", "data_uri", "page_environment", "picture_kind", "report_charts", "write_report"]
 
 TEMPLATES = Path(__file__).with_name("templates")
 """Page layouts and their style sheet."""
@@ -57,10 +57,10 @@ def write_report(folder: str | os.PathLike[str], content: ReportContent) -> dict
         view=view,
         record=record,
         status=describe_status(record["status"]),
-        charts={name: _data_uri(charts.get(name)) for name in ("curve", "histogram", "map")},
-        overview=_data_uri(as_photograph(content.pictures.overview)),
-        hot_spot=_data_uri(content.pictures.hot_spot.data if content.pictures.hot_spot else None),
-        fields=[_data_uri(picture.data) for picture in content.pictures.fields],
+        charts={name: data_uri(charts.get(name)) for name in ("curve", "histogram", "map")},
+        overview=data_uri(as_photograph(content.pictures.overview)),
+        hot_spot=data_uri(content.pictures.hot_spot.data if content.pictures.hot_spot else None),
+        fields=[data_uri(picture.data) for picture in content.pictures.fields],
     )
     with atomic_file(place / "report.html") as temporary:
         temporary.write_text(text, encoding="utf-8")
@@ -123,7 +123,7 @@ def picture_kind(data: bytes) -> str:
     return "png" if data.startswith(b"\x89PNG") else "jpeg"
 
 
-def _data_uri(data: bytes | None) -> str | None:
+def data_uri(data: bytes | None) -> str | None:
     """Return a picture as text that a page can hold."""
     if data is None:
         return None

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +13,7 @@ from numpy.typing import NDArray
 from ...errors import RegionError
 from .cell_file import read_cells
 from .cell_rule import CellClass, Role
+from .zarr_maps import channel, fresh_group, multiscale, space_axes, write_array, write_label
 
 if TYPE_CHECKING:
     import zarr
@@ -25,10 +24,6 @@ __all__ = ["FieldMap", "count_fields", "write_maps"]
 
 FIELD_UM = 500.0
 """Side of a field, um: near to a high-power field, and 100 to 1000 nuclei of solid tumour."""
-CHUNK = 1024
-"""Side of a chunk, px: a whole map of a usual slide."""
-NGFF_VERSION = "0.4"
-"""The version that QuPath, napari and TIAToolbox read."""
 
 
 @dataclass(frozen=True)
@@ -144,18 +139,12 @@ def write_maps(
     All three have their own pixel size; scale and translation put each pixel's centre in um from the
     slide's upper-left corner. Equal maps give equal bytes.
     """
-    import zarr
-
-    target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent) as folder:
-        fresh = Path(folder) / "maps"
-        root = zarr.open_group(fresh, mode="w", zarr_format=2)
+    with fresh_group(path) as root:
         _write_fields(root, fields)
         labels: list[str] = []
         if tissue is not None:
             labels.append("tissue")
-            _write_label(
+            write_label(
                 root,
                 "tissue",
                 values=tissue.mask.astype(np.uint8),
@@ -164,7 +153,7 @@ def write_maps(
             )
         if quality is not None:
             labels.append("quality")
-            _write_label(
+            write_label(
                 root,
                 "quality",
                 values=quality.codes,
@@ -173,74 +162,19 @@ def write_maps(
             )
         if labels:
             root["labels"].attrs["labels"] = labels
-        fresh.chmod(0o755)
-        if target.exists():
-            shutil.rmtree(target)
-        fresh.replace(target)
 
 
 def _write_fields(root: zarr.Group, fields: FieldMap) -> None:
     """Write the two maps per field as the channels of the image."""
     values = np.stack([fields.index(), fields.density()]).astype(np.float32)
-    _write_array(root, values)
-    axes = [{"name": "c", "type": "channel"}, *_space_axes()]
+    write_array(root, values)
+    axes = [{"name": "c", "type": "channel"}, *space_axes()]
     channels = [
-        _channel("positive_percent", "FFA500", end=100.0),
-        _channel("nuclei_per_mm2", "00A0FF", end=max(1.0, float(np.ceil(fields.density().max(initial=0.0))))),
+        channel("positive_percent", "FFA500", end=100.0),
+        channel("nuclei_per_mm2", "00A0FF", end=max(1.0, float(np.ceil(fields.density().max(initial=0.0))))),
     ]
     attributes: dict[str, Any] = {
-        "multiscales": [_multiscale("fields", axes=axes, um=fields.side_um)],
+        "multiscales": [multiscale("fields", axes=axes, um=fields.side_um)],
         "omero": {"channels": channels, "rdefs": {"model": "color"}},
     }
     root.attrs.put(attributes)
-
-
-def _write_label(
-    root: zarr.Group, name: str, *, values: NDArray[np.uint8], um: float, names: Sequence[str]
-) -> None:
-    """Write one label image with the names of its values."""
-    group = root.require_group("labels").create_group(name)
-    _write_array(group, values)
-    present = [(value, text) for value, text in enumerate(names) if value]
-    properties = [{"label-value": value, "name": text or "counted"} for value, text in present]
-    label = {"version": NGFF_VERSION, "properties": properties, "source": {"image": "../../"}}
-    attributes: dict[str, Any] = {
-        "multiscales": [_multiscale(name, axes=_space_axes(), um=um)],
-        "image-label": label,
-    }
-    group.attrs.put(attributes)
-
-
-def _write_array(group: zarr.Group, values: NDArray[Any]) -> None:
-    """Write pixels as the only resolution of a group; zlib, whose bytes carry no time and no machine."""
-    codec: dict[str, Any] = {"id": "zlib", "level": 6}
-    array = group.create_array(
-        "0",
-        shape=values.shape,
-        dtype=values.dtype,
-        chunks=(*values.shape[:-2], min(CHUNK, values.shape[-2]), min(CHUNK, values.shape[-1])),
-        compressors=codec,
-        chunk_key_encoding={"name": "v2", "separator": "/"},
-        fill_value=0,
-    )
-    array[:] = values
-
-
-def _space_axes() -> list[Mapping[str, str]]:
-    """Return the two axes of a plane, in micrometres."""
-    return [{"name": name, "type": "space", "unit": "micrometer"} for name in ("y", "x")]
-
-
-def _multiscale(name: str, *, axes: Sequence[Mapping[str, str]], um: float) -> dict[str, Any]:
-    """Return the metadata of an image of one resolution whose pixels are ``um`` wide."""
-    others = len(axes) - 2
-    scale = {"type": "scale", "scale": [1.0] * others + [um, um]}
-    half = {"type": "translation", "translation": [0.0] * others + [um / 2, um / 2]}
-    datasets = [{"path": "0", "coordinateTransformations": [scale, half]}]
-    return {"version": NGFF_VERSION, "name": name, "axes": list(axes), "datasets": datasets}
-
-
-def _channel(label: str, color: str, *, end: float) -> dict[str, Any]:
-    """Return how a viewer shows a channel."""
-    window = {"min": 0.0, "max": end, "start": 0.0, "end": end}
-    return {"label": label, "color": color, "active": True, "window": window}

@@ -31,7 +31,17 @@ from ..runs.inputs import SlideInput
 from .cell_detector import network_of, with_tumour_threshold
 from .tile_detector import TileDetector, restore_detector
 
-__all__ = ["PlanSettings", "SlidePlan", "load_plan", "make_plan"]
+__all__ = [
+    "MOST_UNSEEN",
+    "PlanSettings",
+    "SlidePlan",
+    "holds_tissue",
+    "load_plan",
+    "load_quality",
+    "load_tissue",
+    "make_plan",
+    "unseen_tissue",
+]
 
 PLAN_VERSION = 3
 """Raised whenever the same settings would give another plan; old results are then not reused."""
@@ -96,12 +106,12 @@ class SlidePlan:
     @property
     def tissue(self) -> TissueMask:
         """The tissue mask, loaded once per process."""
-        return _load_tissue(self.folder / "tissue.npz")
+        return load_tissue(self.folder / "tissue.npz")
 
     @property
     def quality(self) -> QualityMap:
         """The quality map, loaded once per process."""
-        return _load_quality(self.folder / "quality.npz")
+        return load_quality(self.folder / "quality.npz")
 
     def areas_mm2(self) -> dict[str, float]:
         """Return the areas of tissue and of what of it can be assessed, mm2."""
@@ -183,7 +193,7 @@ def _write_plan(
     quality = assess_quality(slide, tissue, settings=settings.quality)
     halo = halo_of(settings, detector, mpp=plane.mpp)
     grid = TileGrid(plane.width, plane.height, settings.core_px, halo, detector.stride)
-    tiles = [tile for tile in grid if _holds_tissue(tile, grid, tissue=tissue, downsample=plane.downsample)]
+    tiles = [tile for tile in grid if holds_tissue(tile, grid, tissue=tissue, downsample=plane.downsample)]
     clean = quality.assessable(tissue)
     samples = sample_tissue(plane, clean if clean.any() else tissue.mask, downsample=tissue.downsample)
     red, green, blue = (float(value) for value in tissue.background)
@@ -194,7 +204,7 @@ def _write_plan(
     place.mkdir(parents=True, exist_ok=True)
     tissue.save(place / "tissue.npz")
     quality.save(place / "quality.npz")
-    unseen = _unseen(slide.damage, tissue)
+    unseen = unseen_tissue(slide.damage, tissue)
     if unseen.mean() > MOST_UNSEEN:
         raise UnreadableSlideError(
             f"{slide.path.name}: {100 * unseen.mean():.0f} % of the slide cannot be read",
@@ -239,7 +249,7 @@ def halo_of(settings: PlanSettings, detector: TileDetector, *, mpp: float) -> in
     return settings.halo_px
 
 
-def _unseen(damage: tuple[Region, ...], tissue: TissueMask) -> NDArray[np.bool_]:
+def unseen_tissue(damage: tuple[Region, ...], tissue: TissueMask) -> NDArray[np.bool_]:
     """Mark the pixels of the tissue mask that damaged windows touch."""
     unseen = np.zeros(tissue.mask.shape, bool)
     scale = tissue.downsample
@@ -249,7 +259,7 @@ def _unseen(damage: tuple[Region, ...], tissue: TissueMask) -> NDArray[np.bool_]
     return unseen
 
 
-def _holds_tissue(tile: Tile, grid: TileGrid, *, tissue: TissueMask, downsample: float) -> bool:
+def holds_tissue(tile: Tile, grid: TileGrid, *, tissue: TissueMask, downsample: float) -> bool:
     """Tell whether any tissue lies in a tile's core."""
     return bool(tissue.fraction(grid.region(tile, downsample=downsample)) > 0)
 
@@ -316,12 +326,12 @@ def load_plan(place: Path) -> SlidePlan:
 
 
 @lru_cache(maxsize=4)
-def _load_tissue(path: Path) -> TissueMask:
+def load_tissue(path: Path) -> TissueMask:
     """Load a tissue mask once per process."""
     return TissueMask.load(path)
 
 
 @lru_cache(maxsize=4)
-def _load_quality(path: Path) -> QualityMap:
+def load_quality(path: Path) -> QualityMap:
     """Load a quality map once per process."""
     return QualityMap.load(path)

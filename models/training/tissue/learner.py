@@ -1,0 +1,142 @@
+"""What changes while a tissue network learns: its weights, their running mean and teacher, the optimiser."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ...network import to_input
+from ...tissue_network import TissueNetwork, TissueOutput, pool_classes
+from ..imagenet import imagenet_weights
+from .config import TissueConfig
+from .losses import class_targets, consistency_loss, gland_loss, grade_loss
+
+__all__ = ["LOSSES", "TissueLearner"]
+
+LOSSES = ("grade", "gland", "consistency")
+"""Names of the losses, in their order."""
+LONGEST_GRADIENT = 5.0
+"""Gradients are shortened to this norm: one odd crop must not undo the work of many."""
+TRUST_AFTER = 0.3
+"""Share of the steps over which the teacher comes to be trusted wholly; at first it knows nothing."""
+
+
+class TissueLearner:
+    """A tissue network that learns, step by step, from labels and from its own running mean.
+
+    Parameters
+    ----------
+    config : TissueConfig
+        How it learns; its seed fixes the weights at the start.
+    device : torch.device
+        Where.
+    """
+
+    def __init__(self, config: TissueConfig, device: torch.device) -> None:
+        self.config, self.device = config, device
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(config.seed)
+            network = TissueNetwork(config.network_settings())
+        if config.pretrained:
+            wanted = network.encoder.state_dict()
+            weights = imagenet_weights(network.settings.encoder)
+            network.encoder.load_state_dict({name: weights[name] for name in wanted})
+        self._frozen = _freeze(network, config.frozen_stages) if config.frozen_stages else []
+        self.mean = copy.deepcopy(network).to(device).to(memory_format=torch.channels_last)
+        self.mean.eval().requires_grad_(False)
+        self.network = network.to(device).to(memory_format=torch.channels_last)
+        self.optimiser = torch.optim.AdamW(
+            [each for each in self.network.parameters() if each.requires_grad],
+            lr=config.rate,
+            weight_decay=config.weight_decay,
+        )
+        self.targets = class_targets(
+            len(network.settings.classes), smoothing=config.smoothing, neighbours=config.neighbours
+        ).to(device)
+
+    def state(self) -> dict[str, Any]:
+        """Return everything that a later `restore` needs."""
+        return {
+            "network": self.network.state_dict(),
+            "mean": self.mean.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take over what `state` has returned."""
+        self.network.load_state_dict(state["network"])
+        self.mean.load_state_dict(state["mean"])
+        self.optimiser.load_state_dict(state["optimiser"])
+
+    def learn(self, batch: dict[str, Tensor], *, step: int) -> dict[str, float]:
+        """Take step number ``step``, counted from 0; returns the losses."""
+        for group in self.optimiser.param_groups:
+            group["lr"] = _rate(self.config, step)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.config.seed + step)  # what drops out depends on the step alone
+            losses = self._losses({name: tensor.to(self.device) for name, tensor in batch.items()}, step=step)
+        self.optimiser.zero_grad(set_to_none=True)
+        losses.sum().backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(self.network.parameters(), LONGEST_GRADIENT)
+        self.optimiser.step()
+        self._follow(min(self.config.average, (step + 1) / (step + 20)))
+        return dict(zip(LOSSES, losses.detach().tolist(), strict=True))
+
+    def _losses(self, batch: dict[str, Tensor], *, step: int) -> Tensor:
+        """Return the weighted losses of one batch: (3,)."""
+        self.network.train()
+        for module in self._frozen:
+            module.eval()  # nor do its batch norms follow these images
+        config = self.config
+        output = self._see(self.network, batch["images"])
+        pooled = pool_classes(output, floor=self.network.settings.gland_floor)
+        losses = [grade_loss(pooled, batch["labels"], self.targets)]
+        zero = pooled.sum() * 0.0
+        glands = zero
+        if config.gland_weight:
+            glands = gland_loss(output.glands[:, 0].float(), batch["glands"], batch["known"])
+        losses.append(config.gland_weight * glands)
+        changed, trust = zero, min(1.0, step / (TRUST_AFTER * config.steps))
+        if config.consistency_weight and trust:
+            with torch.no_grad():
+                teacher = self._see(self.mean, batch["plain"])
+            changed = consistency_loss(output, teacher)
+        losses.append(config.consistency_weight * trust * changed)
+        return torch.stack(losses)
+
+    def _see(self, network: TissueNetwork, images: Tensor) -> TissueOutput:
+        """Run a network; bfloat16 only on CUDA: elsewhere it is slower, or not there."""
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
+            output: TissueOutput = network(to_input(images).contiguous(memory_format=torch.channels_last))
+        return output
+
+    def _follow(self, decay: float) -> None:
+        """Move the running mean of the weights towards the network's."""
+        with torch.no_grad():
+            pairs = zip(self.mean.state_dict().values(), self.network.state_dict().values(), strict=True)
+            for kept, now in pairs:
+                if kept.dtype.is_floating_point:
+                    kept.lerp_(now, 1.0 - decay)
+                else:
+                    kept.copy_(now)
+
+
+def _freeze(network: TissueNetwork, stages: int) -> list[nn.Module]:
+    """Keep stem and first stages of the encoder as they are; returns these parts."""
+    encoder: Any = network.encoder
+    parts: list[nn.Module] = [encoder.conv_stem, encoder.bn1, *list(encoder.blocks)[:stages]]
+    for part in parts:
+        part.requires_grad_(False)
+    return parts
+
+
+def _rate(config: TissueConfig, step: int) -> float:
+    """Return the learning rate: a short rise, then half a cosine to one hundredth."""
+    rising = max(1, config.steps // 20)
+    return float(
+        config.rate * min((step + 1) / rising, 0.5 * (1 + np.cos(np.pi * step / config.steps)) + 0.01)
+    )

@@ -1,0 +1,362 @@
+"""What looks at a tile: the network that maps tissue, and the one that finds signet-ring cells."""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...errors import ModelNotFoundError, SettingsError
+from ...models import CellTable
+from ...models.tissue_classes import COLORECTAL_CLASSES
+
+if TYPE_CHECKING:
+    from ...models.card import ModelCard
+    from ...models.registry import LicencePolicy
+    from ...models.star_detector import StarDetector
+    from ...models.tissue_classifier import TissueClassifier
+
+__all__ = [
+    "GLAND_STEP",
+    "LearnedSignet",
+    "LearnedTissue",
+    "SignetReader",
+    "TissueReader",
+    "choose_signet",
+    "choose_tissue",
+]
+
+Bytes = NDArray[np.uint8]
+
+GLAND_STEP = 4
+"""Cells of the gland map per cell of the class map, each way: strides 4 and 16."""
+GLAND_THRESHOLD = 0.5
+"""Probability from which a place is gland where the model's card names no threshold."""
+USUAL_RADIUS_UM = 20.0
+"""Largest radius of a signet-ring cell where the model's card names none, um."""
+SIGNET_TASK = "signet-ring-detection"
+FALSE_METRIC = r"false detections per crop of ([\d.]+) x ([\d.]+) um at the card's threshold"
+"""Name of the metric of a card that says how many false cells its threshold lets through."""
+
+
+class TissueReader(Protocol):
+    """What the workflow needs of a tissue network; small, and cheap to send to a worker."""
+
+    @property
+    def name(self) -> str:
+        """Name, as reports give it."""
+
+    @property
+    def version(self) -> str:
+        """Version; another one may give other maps."""
+
+    @property
+    def mpp(self) -> float:
+        """Resolution that it works at, um per px."""
+
+    @property
+    def reach_px(self) -> int:
+        """How far from a place anything can influence its map, px."""
+
+    @property
+    def gland_threshold(self) -> float:
+        """Probability from which a place is gland."""
+
+    @property
+    def licence(self) -> str:
+        """Licence of its weights."""
+
+    @property
+    def sha256(self) -> str:
+        """Digest of its weights."""
+
+    @property
+    def limits(self) -> tuple[str, ...]:
+        """What it cannot do, a sentence each."""
+
+    @property
+    def runs_on_card(self) -> bool:
+        """Whether it computes on an accelerator, which one process then holds."""
+
+    def read(self, image: Bytes, *, seconds: dict[str, float]) -> tuple[Bytes, Bytes]:
+        """Map an image (H, W, 3), sides multiples of 16; adds to the seconds by phase.
+
+        Returns
+        -------
+        classes : (K, H/16, W/16) uint8 array
+            Probability of each of `COLORECTAL_CLASSES`, 255 for 1.
+        glands : (H/4, W/4) uint8 array
+            Probability of gland, 255 for 1.
+        """
+
+    def facts(self) -> dict[str, Any]:
+        """Everything that shapes its maps, as plain JSON values."""
+
+
+class SignetReader(Protocol):
+    """What the workflow needs of a detector of signet-ring cells."""
+
+    @property
+    def name(self) -> str:
+        """Name, as reports give it."""
+
+    @property
+    def version(self) -> str:
+        """Version; another one may find other cells."""
+
+    @property
+    def mpp(self) -> float:
+        """Resolution that it works at, um per px."""
+
+    @property
+    def stride(self) -> int:
+        """Windows begin on multiples of this many px."""
+
+    @property
+    def reach_px(self) -> int:
+        """How far from its centre anything can influence a cell, px."""
+
+    @property
+    def licence(self) -> str:
+        """Licence of its weights."""
+
+    @property
+    def sha256(self) -> str:
+        """Digest of its weights."""
+
+    @property
+    def limits(self) -> tuple[str, ...]:
+        """What it cannot do, a sentence each."""
+
+    @property
+    def false_per_mm2(self) -> float | None:
+        """Cells per mm2 that it finds where there are none; None: not known."""
+
+    def find(self, image: Bytes, *, seconds: dict[str, float]) -> CellTable:
+        """Find the cells of an image (H, W, 3), sides multiples of the stride."""
+
+    def facts(self) -> dict[str, Any]:
+        """Everything that shapes its cells, as plain JSON values."""
+
+
+@dataclass(frozen=True)
+class LearnedTissue:
+    """A trained tissue network, by its card and weights; each worker loads it once."""
+
+    card: Path
+    """The model's card."""
+    weights: Path
+    """Its weights."""
+    name: str
+    version: str
+    sha256: str
+    """Digest of the weights: what tells two models apart wherever they lie."""
+    mpp: float
+    reach_px: int
+    gland_threshold: float = GLAND_THRESHOLD
+    licence: str = ""
+    """Licence of the weights."""
+    limits: tuple[str, ...] = ()
+    """What its card says it cannot do, a sentence each."""
+    device: str = "auto"
+    """Where it runs."""
+
+    @property
+    def runs_on_card(self) -> bool:
+        """Whether its device is an accelerator."""
+        from ...models.session import choose_device
+
+        return self.device != "cpu" and choose_device(self.device).type != "cpu"
+
+    def read(self, image: Bytes, *, seconds: dict[str, float]) -> tuple[Bytes, Bytes]:
+        """Map an image; the first call in a process loads the network."""
+        classifier = _load_tissue(self.card, self.weights, self.sha256, self.device)
+        started = time.perf_counter()
+        found = classifier.map_tissue(image)
+        _spend(seconds, "network", started)
+        return to_bytes(found.classes), to_bytes(found.glands)
+
+    def facts(self) -> dict[str, Any]:
+        """Name, version and weights."""
+        told = {"gland_threshold": self.gland_threshold, "mpp": self.mpp}
+        return {"name": self.name, "version": self.version, "sha256": self.sha256, **told}
+
+
+@dataclass(frozen=True)
+class LearnedSignet:
+    """A trained detector of signet-ring cells, by its card and weights; each worker loads it once."""
+
+    card: Path
+    """The model's card."""
+    weights: Path
+    """Its weights."""
+    name: str
+    version: str
+    sha256: str
+    """Digest of the weights."""
+    mpp: float
+    stride: int
+    reach_px: int
+    licence: str = ""
+    """Licence of the weights."""
+    limits: tuple[str, ...] = ()
+    """What its card says it cannot do, a sentence each."""
+    false_per_mm2: float | None = None
+    """Cells per mm2 that it finds where there are none, as its card has it."""
+    device: str = "auto"
+    """Where it runs."""
+
+    def find(self, image: Bytes, *, seconds: dict[str, float]) -> CellTable:
+        """Find cells; the first call in a process loads the network."""
+        detector = _load_signet(self.card, self.weights, self.sha256, self.device)
+        started = time.perf_counter()
+        cells = detector.detect(image)
+        _spend(seconds, "signet", started)
+        return cells
+
+    def facts(self) -> dict[str, Any]:
+        """Name, version and weights."""
+        told = {"name": self.name, "version": self.version, "sha256": self.sha256}
+        return {**told, "mpp": self.mpp}
+
+
+def to_bytes(probability: NDArray[np.floating[Any]]) -> Bytes:
+    """Return probabilities as whole numbers of 255ths: what lies on disk, and what is measured."""
+    return np.asarray(np.rint(np.clip(probability, 0, 1) * np.float32(255)), np.uint8)
+
+
+def choose_tissue(model: str, *, policy: LicencePolicy = "research", device: str = "auto") -> LearnedTissue:
+    """Find the tissue network that a user asks for.
+
+    Parameters
+    ----------
+    model : str
+        ``auto`` for the best that the policy allows, else a model's name.
+    policy : {"research", "permissive"}
+        Whether weights trained on data for research only may be used.
+    device : str
+        ``auto``, ``cpu``, ``cuda``.
+
+    Raises
+    ------
+    ModelNotFoundError, ModelRefusedError, DamagedWeightsError
+        From the registry.
+    SettingsError
+        If the model does something else, or tells other classes apart.
+    """
+    from ...models.registry import Registry
+
+    registry = Registry(policy=policy)
+    if model == "auto":
+        model = next(
+            (
+                card.name
+                for card in registry.ranked(task="tissue-classification", stain="H&E")
+                if card.classes == COLORECTAL_CLASSES
+            ),
+            "",
+        )
+    if not model:
+        raise ModelNotFoundError(
+            f"no model that grades colorectal tissue is at hand under the licence policy {policy}",
+            "Train one with slidelab train tissue; slidelab models list shows all.",
+        )
+    entry = registry.find(model)
+    card = entry.card
+    if card.task != "tissue-classification" or card.classes != COLORECTAL_CLASSES:
+        raise SettingsError(
+            f"model {card.name} is for {card.task} of {', '.join(card.classes)}",
+            f"Choose one that tells {', '.join(COLORECTAL_CLASSES)} apart.",
+        )
+    return LearnedTissue(
+        card=entry.weights.with_suffix(".json"),
+        weights=entry.weights,
+        name=card.name,
+        version=card.version,
+        sha256=card.sha256,
+        mpp=card.mpp,
+        reach_px=card.receptive_field_px,
+        gland_threshold=card.thresholds.get("gland_threshold", GLAND_THRESHOLD),
+        licence=card.licence.weights,
+        limits=tuple(card.limits),
+        device=device,
+    )
+
+
+def choose_signet(
+    model: str = "auto", *, policy: LicencePolicy = "research", device: str = "auto"
+) -> LearnedSignet | None:
+    """Find the detector of signet-ring cells that a user asks for; None if ``auto`` finds none.
+
+    A model that the licence policy refuses is no model under ``auto``: grading goes on without it, and the
+    report says that nobody looked for signet-ring cells.
+    """
+    from ...models.registry import Registry
+
+    registry = Registry(policy=policy)
+    if model == "auto":
+        ranked = registry.ranked(task=SIGNET_TASK, stain="H&E")
+        if not ranked:
+            return None
+        model = ranked[0].name
+    entry = registry.find(model)
+    card = entry.card
+    if card.task != SIGNET_TASK:
+        raise SettingsError(f"model {card.name} is for {card.task}", f"Choose one for {SIGNET_TASK}.")
+    radius = card.thresholds.get("largest_radius_um", USUAL_RADIUS_UM)
+    # A centre lies within a radius of its peak, which a neighbour of one more radius may cover.
+    reach = card.receptive_field_px + int(np.ceil(2 * radius / card.mpp))
+    return LearnedSignet(
+        card=entry.weights.with_suffix(".json"),
+        weights=entry.weights,
+        name=card.name,
+        version=card.version,
+        sha256=card.sha256,
+        mpp=card.mpp,
+        stride=card.input.stride_px,
+        reach_px=reach,
+        licence=card.licence.weights,
+        limits=tuple(card.limits),
+        false_per_mm2=_false_per_mm2(card),
+        device=device,
+    )
+
+
+def _false_per_mm2(card: ModelCard) -> float | None:
+    """Return how many cells a detector finds per mm2 of tissue that holds none, if its card says so."""
+    for metric in card.metrics:
+        told = re.match(FALSE_METRIC, metric.name)
+        if told:
+            return metric.value / (float(told[1]) * float(told[2]) / 1e6)
+    return None
+
+
+def _spend(seconds: dict[str, float], phase: str, started: float) -> None:
+    """Add the wall seconds since ``started`` to a phase."""
+    seconds[phase] = seconds.get(phase, 0.0) + time.perf_counter() - started
+
+
+@lru_cache(maxsize=2)
+def _load_tissue(card: Path, weights: Path, sha256: str, device: str) -> TissueClassifier:
+    """Load a network once per process."""
+    # Large pages for large tensors: less time on processors. Read when torch first allocates.
+    os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
+    from ...models.tissue_classifier import load_tissue_classifier
+
+    return load_tissue_classifier(card, weights, device=device)
+
+
+@lru_cache(maxsize=2)
+def _load_signet(card: Path, weights: Path, sha256: str, device: str) -> StarDetector:
+    """Load a network once per process."""
+    os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
+    from ...models.loading import load_detector
+
+    return load_detector((card, weights), device=device)

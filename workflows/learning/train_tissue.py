@@ -1,0 +1,114 @@
+"""Train a tissue network from graded images: split by patient, learn, choose thresholds, write the card."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ...errors import SettingsError, SlideNotFoundError
+from ...models.labelled.colorectal import GradedImage, read_colorectal
+from ...models.labelled.folds import split_graded
+from .tissue_card import publish_tissue
+
+if TYPE_CHECKING:
+    from ...models.training.tissue.config import TissueConfig
+    from ...models.training.tissue.loop import Report
+
+__all__ = ["find_tissue_config", "read_graded_images", "train_tissue_model"]
+
+
+def train_tissue_model(
+    config: TissueConfig,
+    *,
+    data: Path,
+    folder: Path,
+    device: str = "auto",
+    overwrite: bool = False,
+    report: Report | None = None,
+) -> Path:
+    """Train a tissue network and write it as a model that the `Registry` can use.
+
+    A run that was interrupted goes on where it stopped; one that is done only writes the model again.
+
+    Parameters
+    ----------
+    config : TissueConfig
+        How.
+    data : Path
+        Folder of the known sets of graded images.
+    folder : Path
+        Receives ``NAME.safetensors`` and ``NAME.json``, and in ``training/`` checkpoint and log.
+    device : str
+        ``auto``, ``cpu``, ``cuda``.
+    overwrite : bool
+        Forget an earlier training in this folder.
+    report : callable, optional
+        Called after each step with its number and losses.
+
+    Returns
+    -------
+    Path
+        ``NAME.json``, the model card, still without metrics.
+
+    Raises
+    ------
+    SettingsError
+        If there is nothing to learn from, or a set is not known.
+    SlideNotFoundError
+        If the images are not there.
+    RunFolderError
+        If the folder holds a training with other settings or images.
+    """
+    from ...models.training.tissue.loop import train_tissue_network
+
+    images = read_graded_images(config, data)
+    workspace = folder / "training" / f"{config.name}-fold{config.fold}"
+    if overwrite and workspace.is_dir():
+        shutil.rmtree(workspace)
+    weights = train_tissue_network(images, config=config, folder=workspace, device=device, report=report)
+    return publish_tissue(weights, images, config=config, folder=folder, device=device)
+
+
+def read_graded_images(config: TissueConfig, data: Path) -> dict[str, list[GradedImage]]:
+    """Read and split the graded images that a configuration names.
+
+    Returns
+    -------
+    dict
+        Images by part: ``training``, ``tuning`` and ``validation`` by patient, and ``unlabelled``.
+
+    Raises
+    ------
+    SettingsError
+        If a set is not known.
+    SlideNotFoundError
+        If there is nothing at ``data``, or a set is not there.
+    """
+    if not data.is_dir():
+        raise SlideNotFoundError(f"no graded images at {data}", "Give the folder that holds the sets.")
+    graded = read_colorectal(data, config.sources)
+    parts = split_graded(graded, fold=config.fold, folds=config.folds, seed=config.split_seed)
+    return {**parts, "unlabelled": read_colorectal(data, config.unlabelled)}
+
+
+def find_tissue_config(name: str) -> TissueConfig:
+    """Read the settings of a training: a TOML file, or one of slidelab's own by name.
+
+    Raises
+    ------
+    SettingsError
+        If there is no such file and no such name, or the settings are wrong.
+    """
+    from ...models.training.config import CONFIGS
+    from ...models.training.tissue.config import TissueConfig
+
+    path = Path(name)
+    if path.suffix != ".toml":
+        path = CONFIGS / f"{name}.toml"
+        if not path.is_file():
+            own = sorted(each.stem for each in CONFIGS.glob("colorectal-*.toml"))
+            raise SettingsError(
+                f"no training configuration {name!r}", f"Give a .toml file or one of: {', '.join(own)}."
+            )
+    return TissueConfig.read(path)

@@ -262,7 +262,9 @@ def train_detector(
         print_json({"card": str(card), "weights": str(card.with_suffix(".safetensors"))})
     else:
         say(f"model: {card}")
-        say(f"use it with: SLIDELAB_MODELS={out} slidelab score ki67 SLIDES --model {settings.name}")
+        if settings.task == "cell-detection":
+            verb = "score ki67" if settings.stain == "H-DAB" else "measure immune"
+            say(f"use it with: SLIDELAB_MODELS={out} slidelab {verb} SLIDES --model {settings.name}")
 
 
 @train_app.command("tissue")

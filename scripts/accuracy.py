@@ -99,7 +99,7 @@ def measure_detectors(folder: Path, stain: str) -> str:
     registry = Registry()
     for card in registry.ranked(task="cell-detection", stain=stain):
         detectors[card.name] = NetworkOnImages(load_detector(registry.find(card.name)))
-    sets = [name for name, collection in COLLECTIONS.items() if collection.stain == stain]
+    sets = [name for name, each in COLLECTIONS.items() if each.stain == stain and each.target == "nuclei"]
     report = validate_detector(detectors, data=folder, sets=sets, part=PART)
     return f"### {STAINS[stain]}\n\n{report.to_markdown()}"
 

@@ -6,9 +6,10 @@ import pytest
 from slidelab.tiling import QualityMap, TissueMask
 from slidelab.workflows.colorectal.class_maps import SlideMaps
 from slidelab.workflows.colorectal.fragments import find_fragments, name_fragments
-from slidelab.workflows.colorectal.glands import find_glands
+from slidelab.workflows.colorectal.glands import GlandTable, find_glands
 from slidelab.workflows.colorectal.lesions import JOIN_UM, find_lesions
 from slidelab.workflows.colorectal.tile import SignetCells, TileMaps, from_table, to_table
+from slidelab.workflows.colorectal.tumour_field import measure_tumour
 
 MPP = 5.2
 """um per cell of the gland map."""
@@ -186,3 +187,30 @@ def test_tiles_come_back_from_disk_as_they_went():
     assert np.array_equal(back.signet.x, signet.x)
     empty = from_table(to_table(TileMaps(classes, glands, SignetCells.joined([]))))
     assert len(empty.signet) == 0
+
+
+def tumour_of(share, *, side=560):
+    """Stripes of carcinoma that cover a share of a square of tissue."""
+    mask = np.zeros((side, side), bool)
+    mask[:, np.arange(side) % 40 < 40 * share] = True
+    maps = maps_of(mask, np.full((side // 4, side // 4), 5))
+    return maps, find_glands(maps, threshold=0.5, fragments=np.ones(mask.shape, np.int32))
+
+
+@pytest.mark.parametrize("share", [0.3, 0.6])
+def test_stroma_is_measured_in_the_window_inside_the_tumour(share):
+    maps, glands = tumour_of(share)
+    found = measure_tumour(glands, maps, tissue=np.ones(glands.labels.shape, bool))
+    field = found.stroma
+    total = field.stroma_mm2 + field.epithelium_mm2
+    assert 0.94 * np.pi < total < 1.01 * np.pi
+    assert field.stroma_mm2 / total == pytest.approx(1 - share, abs=0.02)
+    assert field.tumour_sides == 4
+
+
+def test_a_tumour_on_one_side_only_has_no_window():
+    maps, glands = tumour_of(0.5)
+    tissue = np.ones(glands.labels.shape, bool)
+    edge = GlandTable(**{**vars(glands), "labels": np.where(np.arange(560) < 60, glands.labels, 0)})
+    assert measure_tumour(edge, maps, tissue=tissue) is None
+    assert measure_tumour(glands, maps, tissue=tissue & (np.arange(560) < 100)) is None

@@ -6,6 +6,7 @@ import gzip
 import hashlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -507,3 +508,18 @@ def test_the_command_line_grades_and_says_what_was_not_looked_for(
     assert "Signet-ring cells were not looked for." in record["methods"]
     assert "It has learnt nothing." in record["limits"]
     assert Path(line["report"]).is_file()
+
+
+def test_every_number_on_the_page_stands_in_the_record_and_nothing_is_fetched(finished):
+    folder, record = finished
+    page = (folder / "report.html").read_text(encoding="utf-8")
+    shown = re.findall(r'data-json="([^"]+)"', page)
+    assert len(shown) > 80
+    for path in shown:
+        value: Any = record
+        for key in path.split("."):
+            value = value[int(key)] if isinstance(value, list) else value[key]
+    assert not re.search(r'(src|href)="(?!data:)', page)
+    assert "<script" not in page
+    for words in ("Signet-ring cell carcinoma", "≥4.4", "below its minimum", "It can only read paint."):
+        assert words in page

@@ -8,7 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ...quantify import ClassEvidence, FragmentEvidence, SignetEvidence, colorectal_cutoffs, densest_disc
+from ...quantify import (
+    ClassEvidence,
+    FragmentEvidence,
+    GradingEvidence,
+    SignetEvidence,
+    colorectal_cutoffs,
+    densest_disc,
+)
 from .class_maps import SlideMaps
 from .classes import LESION_CLASSES
 from .fragments import FragmentMap, SpecimenKind, find_fragments
@@ -16,6 +23,7 @@ from .glands import GlandTable, find_glands
 from .lesions import Lesion, find_lesions
 from .plan import GradingPlan
 from .tile import SignetCells
+from .tumour_field import measure_tumour
 
 __all__ = ["Findings", "examine"]
 
@@ -38,6 +46,8 @@ class Findings:
     """Of each fragment, for the rules."""
     uncertain_mm2: float
     """Area of glands without a certain class, mm2."""
+    tumour: GradingEvidence | None = None
+    """What was measured of a carcinoma on a resection."""
 
     @property
     def shown_lesions(self) -> tuple[Lesion, ...]:
@@ -108,6 +118,8 @@ def examine(
         signet_excluded=excluded,
         evidence=evidence,
         uncertain_mm2=float(glands.area_mm2[uncertain].sum()),
+        # A biopsy is smaller than the window that has to lie inside the tumour.
+        tumour=measure_tumour(glands, maps, tissue=on_maps > 0) if kind == "resection" else None,
     )
 
 

@@ -27,6 +27,8 @@ POOL_UM = 40.0
 from one label per image of 290 um, so single cells of its map say less than their surroundings."""
 UNCERTAIN_BELOW = 0.5
 """A gland whose likeliest class has a lower mean probability is uncertain and counted apart."""
+GROUP_PX = 1024
+"""Side of the squares whose glands are cut together, cells of the gland map."""
 BAND_ROWS = 256
 """Rows of the gland map worked on at once."""
 
@@ -92,38 +94,47 @@ def find_glands(maps: SlideMaps, *, threshold: float, fragments: Labels) -> Glan
     Returns
     -------
     GlandTable
-        In the order of their first pixel within their fragment. Touching glands are cut at their necks.
+        Touching glands are cut at their necks.
     """
     cell_mm2 = (maps.mpp / 1000) ** 2
     mask = (maps.glands >= round(threshold * 255)) & (fragments > 0)
     pieces, sizes = label_pieces(mask)
-    mask &= (sizes * cell_mm2 >= GLAND_LEAST_UM2 / 1e6)[pieces]
-    del pieces
-    labels = np.zeros(mask.shape, np.int32)
+    del mask
+    large = sizes * cell_mm2 >= GLAND_LEAST_UM2 / 1e6
+    large[0] = False
+    labels = np.zeros(pieces.shape, np.int32)
     count = 0
-    for rows, columns in _boxes(fragments):
-        inside = mask[rows, columns]
+    for box, inside in _groups(pieces, large):
         part = _cut_at_necks(inside, um=maps.mpp)
-        into = labels[rows, columns]
+        into = labels[box]
         into[inside] = part[inside] + count
         count += int(part.max(initial=0))
     return _measure(labels, count, maps, fragments=fragments)
 
 
-def _boxes(fragments: Labels) -> Iterator[tuple[slice, slice]]:
-    """Cut the slide into boxes of whole fragments: boxes that meet are one."""
+def _groups(pieces: Labels, chosen: Mask) -> Iterator[tuple[tuple[slice, slice], Mask]]:
+    """Yield the chosen pieces of a slide in groups of neighbours: their box, and where in it they are.
+
+    A piece belongs to the square of a fixed grid that holds the corner of its box, so that memory is bounded
+    and no piece is ever cut.
+    """
     from scipy import ndimage
 
-    cover = np.zeros(fragments.shape, np.int8)
-    found = [box for box in ndimage.find_objects(fragments) if box is not None]
-    while True:
-        for box in found:
-            cover[box] = 1
-        joined = ndimage.find_objects(ndimage.label(cover, np.ones((3, 3), bool))[0])
-        if len(joined) == len(found):
-            break
-        found = joined
-    yield from joined
+    boxes = ndimage.find_objects(pieces)
+    squares: dict[tuple[int, int], list[int]] = {}
+    for number in np.flatnonzero(chosen):
+        rows, columns = boxes[number - 1]
+        squares.setdefault((rows.start // GROUP_PX, columns.start // GROUP_PX), []).append(int(number))
+    for square in sorted(squares):
+        members = squares[square]
+        own = [boxes[number - 1] for number in members]
+        rows, columns = (
+            slice(min(each[axis].start for each in own), max(each[axis].stop for each in own))
+            for axis in (0, 1)
+        )
+        named = np.zeros(len(chosen), bool)
+        named[members] = True
+        yield (rows, columns), named[pieces[rows, columns]]
 
 
 def _cut_at_necks(mask: Mask, *, um: float) -> Labels:

@@ -172,6 +172,7 @@ def _texts(view: GradingView) -> dict[str, Any]:
         "notes": record["notes"],
         "classes": _section(view.classes),
         "fragments": _section(view.fragments),
+        "tumour": _section(view.tumour),
         "gallery": [
             {
                 "short": each["short"].text,

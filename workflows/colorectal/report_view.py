@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ...quantify import round_half_up
+from ...quantify.flags import Flag
 from ..report.view import (
     AREA_NAMES,
     Figure,
@@ -55,6 +56,8 @@ class GradingView:
     classes: Section
     fragments: Section
     """Empty where there is one fragment."""
+    tumour: Section
+    """What was measured of a carcinoma; empty where nothing was."""
     gallery: Sequence[Mapping[str, Any]]
     """Caption and probabilities of each close-up."""
     areas: Section
@@ -85,6 +88,7 @@ def grading_view(record: Mapping[str, Any], *, tone: str) -> GradingView:
         bar=_bar(own),
         classes=_classes(writer),
         fragments=_fragments(writer),
+        tumour=_tumour(writer),
         gallery=[_close_up(writer, number) for number in range(len(own["gallery"]))],
         areas=_areas(writer),
         facts=(image_section(writer), _networks(writer), _provenance(writer)),
@@ -220,6 +224,18 @@ def _areas_in_words(fragment: Mapping[str, Any]) -> str:
     if fragment["signet_cells"]:
         told.insert(0, f"{fragment['signet_cells']:,} signet-ring cells")
     return ", ".join(told) or DASH
+
+
+def _tumour(writer: RecordWriter) -> Section:
+    """Return the scores that nobody has held against pathologists yet."""
+    rows = []
+    for number, score in enumerate(writer.get("scores")):
+        if Flag.COLORECTAL_EXPERIMENTAL in score["flags"]:
+            path = f"scores.{number}"
+            shown = (writer.number(f"{path}.value", places=1), writer.text(f"{path}.unit"))
+            rows.append(Row((writer.text(f"{path}.name"), *shown, writer.text(f"{path}.category"))))
+    head = ("Score", "Value", "Unit", "Category")
+    return Section("Carcinoma, experimental", tuple(rows), head) if rows else Section("", ())
 
 
 def _close_up(writer: RecordWriter, number: int) -> dict[str, Any]:

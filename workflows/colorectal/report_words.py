@@ -23,6 +23,11 @@ OWN_LIMITS = (
 )
 """What no network of this kind can do, a sentence each."""
 
+STROMA_WORDS = (
+    "The tumour-stroma ratio is that of the window of 3.14 mm² with the largest share of stroma among those "
+    "with carcinoma on all four sides; all tissue that is no gland counts as stroma (experimental)."
+)
+
 
 def describe_methods(report: GradingReport, resolution: ResolutionFacts) -> str:
     """Return how the result was made, as one paragraph of full sentences."""
@@ -33,6 +38,7 @@ def describe_methods(report: GradingReport, resolution: ResolutionFacts) -> str:
             _maps(report),
             _lesions(report),
             _cells(report),
+            *([STROMA_WORDS] if report.findings.tumour is not None else []),
             _rules(),
         ]
     )

@@ -143,6 +143,7 @@ class ColorectalGrading:
             findings.evidence,
             kind=self.kind,
             uncertain_mm2=findings.uncertain_mm2,
+            grading=findings.tumour,
             flags=plan.flags,
             excluded=findings.signet_excluded,
             areas_mm2=areas,

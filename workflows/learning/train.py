@@ -82,6 +82,7 @@ def train_detector_model(
     from ...models.registry import Registry
     from ...models.training.loop import train_detector
 
+    folder.mkdir(parents=True, exist_ok=True)
     images = read_training_images(config, data)
     parts: Mapping[str, Sequence[LabelledImage]] = images.parts
     start: dict[str, Tensor] | None = None

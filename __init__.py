@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from slidelab.quantify import Interval, Score, SlideResult, Status
     from slidelab.workflows import (
         CohortRun,
+        ColorectalGrading,
         EstrogenReceptor,
         Her2,
         Ki67,
@@ -24,6 +25,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "CohortRun",
+    "ColorectalGrading",
     "EstrogenReceptor",
     "Her2",
     "Interval",

@@ -1,5 +1,6 @@
 """One module per clinical question, the cohort runner, reports and exports."""
 
+from .colorectal.workflow import ColorectalGrading
 from .ihc.her2 import Her2
 from .ihc.hormone_receptor import EstrogenReceptor, ProgesteroneReceptor
 from .ihc.ki67 import Ki67
@@ -12,6 +13,7 @@ from .slides.tile_detector import choose_detector
 
 __all__ = [
     "CohortRun",
+    "ColorectalGrading",
     "EstrogenReceptor",
     "Her2",
     "Ki67",

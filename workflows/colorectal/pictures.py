@@ -169,7 +169,8 @@ def draw_heat_map(view: SlideView) -> bytes:
     drawn.outline.set_linewidth(0.5)
     bar.tick_params(labelsize=16, labelfontfamily=FONT, colors=INK)
     words = "Probability of high-grade neoplasia\nor carcinoma, in glands"
-    figure.text(0.46, 58 / full, words, va="center", color=INK, family=FONT, fontsize=17)
+    size = min(17.0, figure.get_figwidth() * 100 * 17 / 800)  # half of a picture of 800 px holds them
+    figure.text(0.46, 58 / full, words, va="center", color=INK, family=FONT, fontsize=size)
     return png(figure)
 
 

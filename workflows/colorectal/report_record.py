@@ -258,7 +258,7 @@ def _evidence_words(own: Mapping[str, Any]) -> str:
         return "no class can be given"
     if entry["id"] == "signet_ring":
         return f"{entry['short']} (Vienna {entry['vienna']}), {{part}} of {{whole}} cells in the densest disc"
-    return f"{entry['short']} (Vienna {entry['vienna']}), {{part}} um2 of {{whole}} um2 tissue"
+    return f"{entry['short']} (Vienna {entry['vienna']}), {{part}} µm² of {{whole}} µm² tissue"
 
 
 def _exclusions(report: GradingReport) -> list[dict[str, Any]]:

@@ -370,8 +370,17 @@ def _ring(axes: Axes, circle: Circle) -> None:
         )
 
 
+LETTER_WIDTH = 0.58
+"""Mean width of a letter, in units of its size."""
+BOX_WIDTH = 3.2
+"""Width of a legend's box and the gaps beside it, in the same units."""
+
+
 def legend_below(figure: Figure, entries: Iterable[tuple[str, str, bool]], *, size: float = 20) -> None:
-    """Write names beside filled or hollow boxes of their colour, in the white margin below a picture."""
+    """Write names beside filled or hollow boxes of their colour, in the white margin below a picture.
+
+    Names that are too long for a row take two, and smaller letters where the picture is narrow.
+    """
     from matplotlib.patches import Patch
 
     handles = [
@@ -379,10 +388,14 @@ def legend_below(figure: Figure, entries: Iterable[tuple[str, str, bool]], *, si
         for color, name, is_filled in entries
     ]
     if handles:
+        letters = sum(LETTER_WIDTH * len(str(handle.get_label())) + BOX_WIDTH for handle in handles)
+        room = figure.get_figwidth() * 72 / (letters * size)
+        rows = 1 if room >= 1 else 2
+        size = min(size, size * room * rows * 0.9)
         figure.legend(
             handles=handles,
             loc="lower left",
-            ncols=len(handles),
+            ncols=-(-len(handles) // rows),
             frameon=False,
             prop={"family": FONT, "size": size},
             labelcolor=INK,

@@ -127,8 +127,10 @@ def _slide_line(outcome: SlideOutcome) -> str:
     interval = f" (95 % CI {row['low']:.1f}-{row['high']:.1f})" if row["low"] is not None else ""
     part, whole = f"{row['numerator']:,}", f"{row['denominator']:,}"
     evidence = outcome.record["words"].get("evidence") or "{part} positive of {whole} nuclei"
-    number = f"{row['value']:.1f} {outcome.record['scores'][0]['unit']}".rstrip()
     counts = evidence.format(part=part, whole=whole)
+    if row["unit"] == "rank":  # which stands for a class and says nothing by itself
+        return f"{name}: {row['score']}: {counts}, {row['status']}"
+    number = f"{row['value']:.1f} {row['unit']}".rstrip()
     return f"{name}: {row['score']} {number}{interval}, {counts}, {row['status']}"
 
 
@@ -146,10 +148,8 @@ def describe_profile(run: CohortRun) -> str:
     )
     cells = sum(outcome.cells for outcome in run.outcomes)
     slowest = max(total, key=lambda phase: total[phase])
-    return (
-        f"profile: {shares}; bottleneck: {slowest}; "
-        f"{cells / run.wall_seconds:,.0f} cells/s over {run.wall_seconds:.1f} s"
-    )
+    rate = f"{cells / run.wall_seconds:,.0f} cells/s over " if cells else ""
+    return f"profile: {shares}; bottleneck: {slowest}; {rate}{run.wall_seconds:.1f} s"
 
 
 @contextmanager

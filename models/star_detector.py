@@ -7,16 +7,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from .cells import CellTable
 from .peaks import find_peaks, highest_near, stronger_covers
 from .session import InferenceSession
 from .star_outlines import mean_inside, polygon_area, polygon_centroid, ray_directions
+from .turned_views import turn_back_maps, turn_back_radii, turn_pixels, turn_places
 
 __all__ = ["StarDetector", "StarSettings"]
 
 Floats = NDArray[np.float32]
+Features = tuple[Tensor, ...]
 
 FAINT = 0.15
 """Peaks below this are noise on any slide."""
@@ -47,6 +51,8 @@ class StarSettings:
     """Longer radii are cut."""
     smallest_area_um2: float = 8.0
     """Smaller outlines are debris."""
+    views: int = 1
+    """Turns of the image whose mean is taken, 1 to 8: steadier, and so many times slower."""
 
 
 class StarDetector:
@@ -142,11 +148,10 @@ class StarDetector:
         pixels = self.session.upload(image[None])
         with self.session.turn():
             clock = [started, time.perf_counter()]
-            output = self.session.run(pixels)
-            heat = output.heat.float()
+            heat, features = self._look(pixels)
             clock.append(self.session.finished())
             places, values = find_peaks(heat.amax(1), threshold=_logit(self._least))
-            radii, logits = self.session.read(output.features, places)
+            radii, logits = self._read(features, places, height=heat.shape[2], width=heat.shape[3])
             found = _Found(
                 corners=places[:, 1:].cpu().numpy() * 2 + 1,
                 strength=values.cpu().numpy(),
@@ -159,6 +164,32 @@ class StarDetector:
             seconds |= {"wait": clock[1] - clock[0], "network": clock[2] - clock[1]}
             seconds["post"] = time.perf_counter() - clock[2]
         return cells
+
+    def _look(self, pixels: Tensor) -> tuple[Tensor, list[Features]]:
+        """Return the heat maps, the mean of all views, and the features of each view."""
+        outputs = (
+            self.session.run(turn_pixels(pixels, number)) for number in range(int(self.settings.views))
+        )
+        heat, features = torch.zeros(()), []
+        for number, output in enumerate(outputs):
+            straight = turn_back_maps(output.heat.float(), number)
+            heat = heat + straight if number else straight
+            features.append(output.features)
+        return (heat / len(features) if len(features) > 1 else heat), features
+
+    def _read(
+        self, features: list[Features], places: Tensor, *, height: int, width: int
+    ) -> tuple[Tensor, Tensor]:
+        """Return the radii and class logits at places of the heat map, the mean of all views."""
+        read = []
+        for number, view in enumerate(features):
+            turned = turn_places(places, number, height=height, width=width)
+            radii, logits = self.session.read(view, turned)
+            read.append((turn_back_radii(radii, number), logits))
+        if len(read) == 1:
+            return read[0]
+        radii, logits = (torch.stack(column).mean(0) for column in zip(*read, strict=True))
+        return radii, logits
 
     @property
     def _least(self) -> float:

@@ -89,6 +89,8 @@ class TrainingConfig(BaseModel):
     choose by."""
     tumour_share: Share = 0.0
     """`StarSettings.tumour_share`: 0 keeps one tumour threshold for all slides."""
+    views: Annotated[int, Field(ge=1, le=8)] = 1
+    """Turns of an image whose mean the finished detector takes (`StarSettings.views`)."""
     thresholds_from: Literal["tuning", "all", "folds"] = "tuning"
     """Images that choose the thresholds: the tuning cases, or those and the ones learnt from; the latter
     where tuning cases are few and the network is no better on what it has learnt. With ``folds`` further

@@ -71,7 +71,7 @@ class TrainingImages:
 
 
 def compare_with(
-    network: CellNetwork, images: Sequence[LabelledImage], *, mpp: float, device: str
+    network: CellNetwork, images: Sequence[LabelledImage], *, mpp: float, device: str, views: int = 1
 ) -> list[Comparison]:
     """Return all peaks that a network finds beside what was marked; the network is folded by this."""
     from ...models.session import InferenceSession, SessionSettings
@@ -81,7 +81,7 @@ def compare_with(
     detector = StarDetector(
         InferenceSession(network, SessionSettings(device=device)),
         mpp=mpp,
-        settings=StarSettings(threshold=LEAST, tumour_threshold=LEAST),
+        settings=StarSettings(threshold=LEAST, tumour_threshold=LEAST, views=views),
     )
     return [compare(detect_whole(detector.detect, image, mpp=mpp, stride=stride), image) for image in images]
 
@@ -148,7 +148,9 @@ def publish_detector(
     settings = network.settings
     wanted, called = TARGETS[config.task]
     if comparisons is None:
-        comparisons = compare_with(network, images.for_thresholds(config), mpp=config.mpp, device=device)
+        comparisons = compare_with(
+            network, images.for_thresholds(config), mpp=config.mpp, device=device, views=config.views
+        )
     target = folder / f"{config.name}.safetensors"
     with atomic_file(target) as temporary:
         shutil.copyfile(weights, temporary)
@@ -208,7 +210,7 @@ def attach_metrics(card_path: Path, metrics: Sequence[Mapping[str, Any]]) -> Mod
 def _thresholds(comparisons: Sequence[Comparison], config: TrainingConfig) -> dict[str, float]:
     """Return the fields of `StarSettings` that a card holds."""
     fields = type(config).model_fields
-    given = ("tumour_share", "largest_radius_um")
+    given = ("tumour_share", "largest_radius_um", "views")
     fixed = {name: getattr(config, name) for name in given if getattr(config, name) != fields[name].default}
     if not config.false_positives:
         return choose_thresholds(comparisons, config.network_settings().heats) | fixed

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..errors import DeviceFullError, SettingsError
-from .folding import fold_batch_norms, widen_encoder, with_idle_outputs
+from .folding import fold_batch_norms, steady_convolutions, widen_encoder, with_idle_outputs
 from .network import CellNetwork, DenseOutput, to_input
 
 __all__ = ["DeviceSession", "InferenceSession", "SessionSettings", "choose_device"]
@@ -186,6 +186,7 @@ class InferenceSession(DeviceSession):
         fold_batch_norms(network)
         if network.settings.encoder_stages:
             widen_encoder(network.encoder, network.lateral)
+        steady_convolutions(network)
         network.heat[1] = with_idle_outputs(network.heat[1])
         network.reader[-1] = with_idle_outputs(network.reader[-1], vectors=4)
         self.network = network

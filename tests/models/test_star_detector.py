@@ -72,7 +72,7 @@ def tiled(detector, image, *, core, halo):
 
 
 @settings(max_examples=4, deadline=None)
-@given(st.sampled_from([128, 192, 256, 320]))
+@given(st.sampled_from([48, 128, 192, 256, 320]))
 def test_tiled_equals_untiled_bit_for_bit(detector, image, halo, core):
     whole = tiled(detector, image, core=SIDE, halo=0)
     assert len(whole) > 300

@@ -153,7 +153,8 @@ def find_config(name: str) -> TrainingConfig:
 
     path = Path(name)
     if path.suffix != ".toml":
-        own = sorted(each.stem for each in CONFIGS.glob("*.toml"))
+        tissue = set(CONFIGS.glob("colorectal-*.toml"))
+        own = sorted(each.stem for each in set(CONFIGS.glob("*.toml")) - tissue)
         if name not in own:
             raise SettingsError(
                 f"no training configuration {name!r}", f"Give a .toml file or one of: {', '.join(own)}."

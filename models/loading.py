@@ -53,7 +53,8 @@ def load_detector(model: ModelEntry | tuple[Path, Path], *, device: str = "auto"
             f"{card.name} is a model for {card.task}", f"Choose one for {' or '.join(DETECTION_TASKS)}."
         )
     try:
-        settings = StarSettings(**card.thresholds)
+        given: dict[str, Any] = dict(card.thresholds)
+        settings = StarSettings(**given)
     except TypeError as error:
         raise SettingsError(
             f"{card.name}: thresholds: {error}", "Name the thresholds as StarSettings does."

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
 from typer.core import TyperGroup
 
-from .cli_grading import grade_app
+from .cli_grading import bench_grade, grade_app
 from .cli_measure import measure_app
 from .cli_normalise import bench_stain, normalise
 from .cli_options import (
@@ -22,6 +21,7 @@ from .cli_options import (
     Mpp,
     Workers,
     configure_logging,
+    print_figures,
     print_json,
     say,
 )
@@ -61,6 +61,7 @@ app.add_typer(validate_app, name="validate")
 app.add_typer(bench_app, name="bench")
 app.command()(normalise)
 bench_app.command("stain")(bench_stain)
+bench_app.command("grade")(bench_grade)
 
 USAGE_ERROR: Any = next(base for base in typer.BadParameter.__mro__ if base.__name__ == "ClickException")
 """What a wrong option raises: typer brings its own copy of click, or uses an installed one, by version."""
@@ -411,7 +412,7 @@ def bench_read(
     """Native reading against OpenSlide's read_region, the same windows in turn."""
     from .wsi import benchmark_reading
 
-    _report(benchmark_reading(slide, window=window, rounds=rounds, threads=threads), as_json=as_json)
+    print_figures(benchmark_reading(slide, window=window, rounds=rounds, threads=threads), as_json=as_json)
 
 
 @bench_app.command("engine")
@@ -424,7 +425,7 @@ def bench_engine(
     """The block engine against its own work run bare, and two workers against one."""
     from .workflows.bench import benchmark_engine
 
-    _report(benchmark_engine(slide, mpp=mpp, rounds=rounds), as_json=as_json)
+    print_figures(benchmark_engine(slide, mpp=mpp, rounds=rounds), as_json=as_json)
 
 
 @bench_app.command("cells")
@@ -449,7 +450,7 @@ def bench_cells(  # noqa: PLR0913 -- one parameter per documented option of the 
     stain = "H&E" if marker == "immune-he" else "H-DAB"
     detector = choose_detector(model, stain=stain, policy=license_policy, device=device)
     workflow = MARKERS[marker](detector=detector)
-    _report(benchmark_cells(slide, workflow=workflow, mpp=mpp, workers=workers), as_json=as_json)
+    print_figures(benchmark_cells(slide, workflow=workflow, mpp=mpp, workers=workers), as_json=as_json)
 
 
 @bench_app.command("memory")
@@ -465,17 +466,7 @@ def bench_memory(
 
     with bar("painting phantoms", quiet=as_json) as advance:
         figures = benchmark_memory(folder, sizes=(small, large), progress=advance)
-    _report(figures, as_json=as_json)
-
-
-def _report(figures: Mapping[str, Any], *, as_json: bool) -> None:
-    """Print a bench's figures as one JSON object or a line each."""
-    if as_json:
-        print_json(figures)
-    else:
-        width = max(map(len, figures))
-        for name, value in figures.items():
-            say(f"{name:<{width}}  {value}")
+    print_figures(figures, as_json=as_json)
 
 
 def main(arguments: list[str] | None = None) -> None:

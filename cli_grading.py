@@ -15,10 +15,11 @@ from .cli_options import (
     Slides,
     Workers,
     configure_logging,
+    print_figures,
     print_run,
 )
 
-__all__ = ["grade_app", "grade_colorectal"]
+__all__ = ["bench_grade", "grade_app", "grade_colorectal"]
 
 grade_app = typer.Typer(no_args_is_help=True, help="Grade lesions on slides and biopsies.")
 
@@ -84,3 +85,21 @@ def grade_colorectal(  # noqa: PLR0913 -- one parameter per documented option of
         run = run_cohort(workflow, inputs, options=options, progress=progress)
     print_run(run, as_json=as_json, profile=profile)
     raise typer.Exit(run.exit_code)
+
+
+def bench_grade(
+    slide: Path,
+    mpp: Mpp = None,
+    workers: Annotated[int, typer.Option(help="Worker processes, one thread each.")] = 2,
+    no_signet: Annotated[
+        bool, typer.Option("--no-signet", help="Leave these cells out.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Seconds per mm2 of tissue from slide to colorectal report: plan, tiles by phase, report."""
+    from .workflows.bench_grading import benchmark_grading
+    from .workflows.colorectal.tissue_reader import choose_signet, choose_tissue
+    from .workflows.colorectal.workflow import ColorectalGrading
+
+    workflow = ColorectalGrading(tissue=choose_tissue("auto"), signet=None if no_signet else choose_signet())
+    print_figures(benchmark_grading(slide, workflow=workflow, mpp=mpp, workers=workers), as_json=as_json)

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from .cli_options import Debug, Json, Mpp, Workers, configure_logging, print_json, say
+from .cli_options import Debug, Json, Mpp, Workers, configure_logging, print_figures, print_json, say
 
 __all__ = ["bench_stain", "normalise"]
 
@@ -91,10 +91,4 @@ def bench_stain(
     """Megapixels per second of each method on two cores, beside torchstain and TIAToolbox."""
     from .workflows.bench_stain import benchmark_stain
 
-    figures = benchmark_stain(image, side=side, rounds=rounds)
-    if as_json:
-        print_json(figures)
-    else:
-        width = max(map(len, figures))
-        for name, value in figures.items():
-            say(f"{name:<{width}}  {value}")
+    print_figures(benchmark_stain(image, side=side, rounds=rounds), as_json=as_json)

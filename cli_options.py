@@ -22,6 +22,7 @@ __all__ = [
     "Slides",
     "Workers",
     "configure_logging",
+    "print_figures",
     "print_json",
     "print_run",
     "say",
@@ -69,6 +70,16 @@ def say(text: str) -> None:
 def print_json(value: Mapping[str, Any]) -> None:
     """Print one JSON object on one line."""
     typer.echo(json.dumps(value, allow_nan=False))
+
+
+def print_figures(figures: Mapping[str, Any], *, as_json: bool) -> None:
+    """Print a bench's figures as one JSON object or a line each."""
+    if as_json:
+        print_json(figures)
+        return
+    width = max(map(len, figures))
+    for name, value in figures.items():
+        say(f"{name:<{width}}  {value}")
 
 
 def configure_logging(*, debug: bool) -> None:

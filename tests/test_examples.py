@@ -64,6 +64,15 @@ def test_grade_biopsies(tmp_path, monkeypatch, capsys, data_folder):
     assert (tmp_path / "run" / "slides" / images[0].stem / "lesions.geojson").is_file()
 
 
+def test_classify_images(monkeypatch, capsys, data_folder):
+    folder = data_folder / "he" / "ebhi-seg" / "images"
+    images = sorted(folder.rglob("*.jpg"))[:2]
+    run("classify_images.py", 1.3, *images, monkeypatch=monkeypatch)
+    printed = capsys.readouterr().out.splitlines()
+    assert len(printed) == 2
+    assert all("low_grade_in" in line and line.startswith(images[0].name[:3]) for line in printed)
+
+
 def test_every_example_is_run_here():
     tested = set(Path(__file__).read_text().split('"'))
     assert {path.name for path in EXAMPLES.glob("*.py")} <= tested

@@ -44,6 +44,7 @@ def main() -> None:
     arguments = parser.parse_args()
     arguments.scratch.mkdir(parents=True, exist_ok=True)
     parts = [machine(), reading(arguments.data / "slides"), memory(arguments.scratch)]
+    parts.insert(2, grading(arguments.scratch))
     parts.insert(2, workflows(arguments.scratch))
     parts.insert(2, cells(arguments.scratch / "phantom-20000.tiff"))
     parts.insert(2, engine(arguments.scratch / "phantom-20000.tiff"))  # painted by the memory bench
@@ -143,10 +144,7 @@ def workflows(folder: Path) -> str:
         "|---|---|---|---|---|---|---|",
     ]
     for marker, kind in MARKER_PHANTOMS.items():
-        slide = folder / f"{kind}-{MARKER_SIZE}.tiff"
-        if not slide.exists():
-            words = ("phantom", slide, "--kind", kind, "--size", MARKER_SIZE, "--seed", 7)
-            subprocess.run([sys.executable, "-m", "slidelab", *map(str, words)], check=True)
+        slide = paint(folder, kind)
         figures = bench("cells", slide, "--marker", marker, "--workers", 2)
         shares = [figures.get(f"{phase}_share", 0.0) for phase in ("network", "post", "membranes")]
         rows.append(
@@ -155,6 +153,35 @@ def workflows(folder: Path) -> str:
             + f" | {figures['road_of_bare']:.2f} |"
         )
     return "\n".join(rows) + "\n"
+
+
+def grading(folder: Path) -> str:
+    """Measure colorectal grading; the time does not depend on what the tissue is."""
+    rows = [
+        f"### Colorectal grading (`bench grade`), {MARKER_SIZE:,} px phantom, two worker processes",
+        "",
+        "| signet-ring cells | s per mm2 of tissue | plan | tiles | report | network | peak, MB |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for name, words in (("looked for", ()), ("left out", ("--no-signet",))):
+        figures = bench("grade", paint(folder, "he"), "--workers", 2, *words)
+        parts = [figures[f"{part}_s_per_mm2"] for part in ("plan", "tiles", "report")]
+        share = figures["network_share"] + figures.get("signet_share", 0.0)
+        rows.append(
+            f"| {name} | **{figures['s_per_mm2']:.2f}** | "
+            + " | ".join(f"{seconds:.2f}" for seconds in parts)
+            + f" | {100 * share:.0f} % of the tiles | {figures['peak_rss_mb']:,} |"
+        )
+    return "\n".join(rows) + "\n"
+
+
+def paint(folder: Path, kind: str) -> Path:
+    """Return a phantom of a kind, painted if it is not there."""
+    slide = folder / f"{kind}-{MARKER_SIZE}.tiff"
+    if not slide.exists():
+        words = ("phantom", slide, "--kind", kind, "--size", MARKER_SIZE, "--seed", 7)
+        subprocess.run([sys.executable, "-m", "slidelab", *map(str, words)], check=True)
+    return slide
 
 
 def memory(folder: Path) -> str:

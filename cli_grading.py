@@ -91,9 +91,7 @@ def bench_grade(
     slide: Path,
     mpp: Mpp = None,
     workers: Annotated[int, typer.Option(help="Worker processes, one thread each.")] = 2,
-    no_signet: Annotated[
-        bool, typer.Option("--no-signet", help="Leave these cells out.")
-    ] = False,
+    no_signet: Annotated[bool, typer.Option("--no-signet", help="Leave these cells out.")] = False,
     as_json: Json = False,
 ) -> None:
     """Seconds per mm2 of tissue from slide to colorectal report: plan, tiles by phase, report."""

@@ -7,16 +7,23 @@ from typing import Annotated, Literal
 import typer
 
 from .cli_options import (
+    Clean,
     Debug,
     Device,
     Json,
     LicensePolicy,
     Mpp,
+    Out,
+    Profile,
+    Resume,
+    RetryFailed,
+    Scheduler,
     Slides,
     Workers,
+    choose_scheduler,
     configure_logging,
     print_figures,
-    print_run,
+    run_slides,
 )
 
 __all__ = ["bench_grade", "grade_app", "grade_colorectal"]
@@ -39,7 +46,7 @@ def grade_colorectal(  # noqa: PLR0913 -- one parameter per documented option of
     no_signet: Annotated[
         bool, typer.Option("--no-signet", help="Do not look for signet-ring cells; the report says so.")
     ] = False,
-    out: Annotated[Path, typer.Option(help="Results folder; run again to resume.")] = Path("results"),
+    out: Out = Path("results"),
     mpp: Mpp = None,
     model: Annotated[
         str, typer.Option(help="Tissue network: auto, or a name from `slidelab models list`.")
@@ -50,41 +57,39 @@ def grade_colorectal(  # noqa: PLR0913 -- one parameter per documented option of
     license_policy: LicensePolicy = "research",
     device: Device = "auto",
     workers: Workers = 0,
-    scheduler: Annotated[
-        str,
-        typer.Option(help="auto (threads on one card, else processes), processes, threads, or tcp://..."),
-    ] = "auto",
-    resume: Annotated[
-        bool, typer.Option("--resume/--overwrite", help="Go on with an earlier run, or throw it away.")
-    ] = True,
-    retry_failed: Annotated[
-        bool, typer.Option("--retry-failed", help="Take the slides of the earlier run in --out that failed.")
-    ] = False,
-    clean: Annotated[
-        bool, typer.Option("--clean", help="Remove block fragments of finished slides.")
-    ] = False,
-    profile: Annotated[bool, typer.Option("--profile", help="Print where the time went.")] = False,
+    scheduler: Scheduler = "auto",
+    resume: Resume = True,
+    retry_failed: RetryFailed = False,
+    clean: Clean = False,
+    profile: Profile = False,
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
     """Colorectal lesions by class, area and fragment: polyp, serrated, LGIN, HGIN, carcinoma, signet-ring."""
-    from .workflows import RunOptions, find_slides, run_cohort, slides_to_retry
+    from .workflows import RunOptions
     from .workflows.colorectal.tissue_reader import choose_signet, choose_tissue
     from .workflows.colorectal.workflow import ColorectalGrading
-    from .workflows.runs.terminal import watch
 
     configure_logging(debug=debug)
     tissue = choose_tissue(model, policy=license_policy, device=device)
     signet = None if no_signet else choose_signet(signet_model, policy=license_policy, device=device)
-    if scheduler == "auto":  # one process holds a card; its threads decode while others compute
-        scheduler = "threads" if tissue.runs_on_card else "processes"
-    options = RunOptions(out, scheduler=scheduler, workers=workers, overwrite=not resume, clean=clean)
+    options = RunOptions(
+        out,
+        scheduler=choose_scheduler(scheduler, runs_on_card=tissue.runs_on_card),
+        workers=workers,
+        overwrite=not resume,
+        clean=clean,
+    )
     workflow = ColorectalGrading(tissue=tissue, signet=signet, kind=kind)
-    inputs = slides_to_retry(out, mpp=mpp) if retry_failed else find_slides(slides or [], mpp=mpp)
-    with watch(len(inputs), quiet=as_json) as progress:
-        run = run_cohort(workflow, inputs, options=options, progress=progress)
-    print_run(run, as_json=as_json, profile=profile)
-    raise typer.Exit(run.exit_code)
+    run_slides(
+        workflow,
+        slides,
+        options=options,
+        mpp=mpp,
+        retry_failed=retry_failed,
+        as_json=as_json,
+        profile=profile,
+    )
 
 
 def bench_grade(

@@ -7,16 +7,24 @@ from typing import Annotated, Any, Literal
 import typer
 
 from .cli_options import (
+    Clean,
     Debug,
     Device,
     Json,
     LicensePolicy,
     Model,
     Mpp,
+    Out,
+    Profile,
+    Resume,
+    RetryFailed,
+    Scheduler,
     Slides,
+    Tumour,
     Workers,
+    choose_scheduler,
     configure_logging,
-    print_run,
+    run_slides,
 )
 
 __all__ = ["measure_app", "measure_immune"]
@@ -60,54 +68,46 @@ def measure_immune(  # noqa: PLR0913 -- one parameter per documented option of t
         Path | None,
         typer.Option(help="Results folder of the other marker's slides of the cohort.", show_default=False),
     ] = None,
-    out: Annotated[Path, typer.Option(help="Results folder; run again to resume.")] = Path("results"),
+    out: Out = Path("results"),
     mpp: Mpp = None,
-    tumour: Annotated[
-        Path | None,
-        typer.Option(
-            help="Outlines of the tumour: QuPath GeoJSON or ASAP XML, or a folder with one per slide.",
-            show_default=False,
-        ),
-    ] = None,
+    tumour: Tumour = None,
     model: Model = "auto",
     license_policy: LicensePolicy = "research",
     device: Device = "auto",
     workers: Workers = 0,
-    scheduler: Annotated[
-        str,
-        typer.Option(help="auto (threads on one card, else processes), processes, threads, or tcp://..."),
-    ] = "auto",
-    resume: Annotated[
-        bool, typer.Option("--resume/--overwrite", help="Go on with an earlier run, or throw it away.")
-    ] = True,
-    retry_failed: Annotated[
-        bool, typer.Option("--retry-failed", help="Take the slides of the earlier run in --out that failed.")
-    ] = False,
-    clean: Annotated[
-        bool, typer.Option("--clean", help="Remove block fragments of finished slides.")
-    ] = False,
-    profile: Annotated[bool, typer.Option("--profile", help="Print where the time went.")] = False,
+    scheduler: Scheduler = "auto",
+    resume: Resume = True,
+    retry_failed: RetryFailed = False,
+    clean: Clean = False,
+    profile: Profile = False,
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
     """Immune cells: stromal TILs (H&E), densities in core and margin, nearest neighbours, G-function."""
-    from .workflows import RunOptions, choose_detector, find_slides, run_cohort, slides_to_retry
-    from .workflows.runs.terminal import watch
+    from .workflows import RunOptions, choose_detector
 
     configure_logging(debug=debug)
     own = _own_options(stain, marker, positive_od=positive_od, cohort=reference_cohort, other_run=other_run)
     detector = choose_detector(
         model, stain="H&E" if stain == "he" else "H-DAB", policy=license_policy, device=device
     )
-    if scheduler == "auto":  # one process holds a card; its threads decode while others compute
-        scheduler = "threads" if detector.runs_on_card else "processes"
-    options = RunOptions(out, scheduler=scheduler, workers=workers, overwrite=not resume, clean=clean)
+    options = RunOptions(
+        out,
+        scheduler=choose_scheduler(scheduler, runs_on_card=detector.runs_on_card),
+        workers=workers,
+        overwrite=not resume,
+        clean=clean,
+    )
     workflow = _workflow(stain, {**own, "detector": detector, "tumour": tumour}, scheme=til_scheme)
-    inputs = slides_to_retry(out, mpp=mpp) if retry_failed else find_slides(slides or [], mpp=mpp)
-    with watch(len(inputs), quiet=as_json) as progress:
-        run = run_cohort(workflow, inputs, options=options, progress=progress)
-    print_run(run, as_json=as_json, profile=profile)
-    raise typer.Exit(run.exit_code)
+    run_slides(
+        workflow,
+        slides,
+        options=options,
+        mpp=mpp,
+        retry_failed=retry_failed,
+        as_json=as_json,
+        profile=profile,
+    )
 
 
 def _workflow(stain: str, given: dict[str, Any], *, scheme: str) -> Any:

@@ -5,26 +5,36 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 
 import typer
 
 if TYPE_CHECKING:
-    from .workflows import CohortRun
+    from .workflows import CohortRun, RunOptions
+    from .workflows.runs.workflow import Workflow
 
 __all__ = [
+    "Clean",
     "Debug",
     "Device",
     "Json",
     "LicensePolicy",
     "Model",
     "Mpp",
+    "Out",
+    "Profile",
+    "Resume",
+    "RetryFailed",
+    "Scheduler",
     "Slides",
+    "Tumour",
     "Workers",
+    "choose_scheduler",
     "configure_logging",
     "print_figures",
     "print_json",
-    "print_run",
+    "run_slides",
     "say",
 ]
 
@@ -41,6 +51,26 @@ LicensePolicy = Annotated[
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")]
 Workers = Annotated[int, typer.Option(help="Parallel workers; 0 is one per core.")]
+Out = Annotated[Path, typer.Option(help="Results folder; run again to resume.")]
+Tumour = Annotated[
+    Path | None,
+    typer.Option(
+        help="Outlines of the tumour: QuPath GeoJSON or ASAP XML, or a folder with one per slide.",
+        show_default=False,
+    ),
+]
+Scheduler = Annotated[
+    str,
+    typer.Option(help="auto (threads on one card, else processes), processes, threads, or tcp://..."),
+]
+Resume = Annotated[
+    bool, typer.Option("--resume/--overwrite", help="Go on with an earlier run, or throw it away.")
+]
+RetryFailed = Annotated[
+    bool, typer.Option("--retry-failed", help="Take the slides of the earlier run in --out that failed.")
+]
+Clean = Annotated[bool, typer.Option("--clean", help="Remove block fragments of finished slides.")]
+Profile = Annotated[bool, typer.Option("--profile", help="Print where the time went.")]
 Slides = Annotated[
     list[str] | None,
     typer.Argument(
@@ -49,7 +79,35 @@ Slides = Annotated[
 ]
 
 
-def print_run(run: CohortRun, *, as_json: bool, profile: bool) -> None:
+def choose_scheduler(asked: str, *, runs_on_card: bool) -> str:
+    """Return what runs the tiles: one process holds a card, and its threads decode while others compute."""
+    if asked != "auto":
+        return asked
+    return "threads" if runs_on_card else "processes"
+
+
+def run_slides(
+    workflow: Workflow,
+    slides: list[str] | None,
+    *,
+    options: RunOptions,
+    mpp: float | None,
+    retry_failed: bool,
+    as_json: bool,
+    profile: bool,
+) -> NoReturn:
+    """Run a workflow over slides, show how far it is, print what came out, and end with its exit code."""
+    from .workflows import find_slides, run_cohort, slides_to_retry
+    from .workflows.runs.terminal import watch
+
+    inputs = slides_to_retry(options.out, mpp=mpp) if retry_failed else find_slides(slides or [], mpp=mpp)
+    with watch(len(inputs), quiet=as_json) as progress:
+        run = run_cohort(workflow, inputs, options=options, progress=progress)
+    _print_run(run, as_json=as_json, profile=profile)
+    raise typer.Exit(run.exit_code)
+
+
+def _print_run(run: CohortRun, *, as_json: bool, profile: bool) -> None:
     """Print one line per slide, then where to look."""
     if as_json:
         for outcome in run.outcomes:

@@ -9,16 +9,24 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from .cli_options import (
+    Clean,
     Debug,
     Device,
     Json,
     LicensePolicy,
     Model,
     Mpp,
+    Out,
+    Profile,
+    Resume,
+    RetryFailed,
+    Scheduler,
     Slides,
+    Tumour,
     Workers,
+    choose_scheduler,
     configure_logging,
-    print_run,
+    run_slides,
 )
 
 if TYPE_CHECKING:
@@ -81,15 +89,9 @@ def _score(  # noqa: PLR0913 -- one parameter per documented option of the comma
     *,
     build: Builder,
     slides: Slides = None,
-    out: Annotated[Path, typer.Option(help="Results folder; run again to resume.")] = Path("results"),
+    out: Out = Path("results"),
     mpp: Mpp = None,
-    tumour: Annotated[
-        Path | None,
-        typer.Option(
-            help="Outlines of the tumour: QuPath GeoJSON or ASAP XML, or a folder with one per slide.",
-            show_default=False,
-        ),
-    ] = None,
+    tumour: Tumour = None,
     lab: Annotated[
         Path | None,
         typer.Option(help="A laboratory's thresholds, from slidelab calibrate.", show_default=False),
@@ -98,39 +100,37 @@ def _score(  # noqa: PLR0913 -- one parameter per documented option of the comma
     license_policy: LicensePolicy = "research",
     device: Device = "auto",
     workers: Workers = 0,
-    scheduler: Annotated[
-        str,
-        typer.Option(help="auto (threads on one card, else processes), processes, threads, or tcp://..."),
-    ] = "auto",
-    resume: Annotated[
-        bool, typer.Option("--resume/--overwrite", help="Go on with an earlier run, or throw it away.")
-    ] = True,
-    retry_failed: Annotated[
-        bool, typer.Option("--retry-failed", help="Take the slides of the earlier run in --out that failed.")
-    ] = False,
-    clean: Annotated[
-        bool, typer.Option("--clean", help="Remove block fragments of finished slides.")
-    ] = False,
-    profile: Annotated[bool, typer.Option("--profile", help="Print where the time went.")] = False,
+    scheduler: Scheduler = "auto",
+    resume: Resume = True,
+    retry_failed: RetryFailed = False,
+    clean: Clean = False,
+    profile: Profile = False,
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
     """Run a marker's workflow over slides."""
-    from .workflows import RunOptions, choose_detector, find_slides, run_cohort, slides_to_retry
+    from .workflows import RunOptions, choose_detector
     from .workflows.lab_profile import LabProfile
-    from .workflows.runs.terminal import watch
 
     configure_logging(debug=debug)
     detector = choose_detector(model, stain="H-DAB", policy=license_policy, device=device)
-    if scheduler == "auto":  # one process holds a card; its threads decode while others compute
-        scheduler = "threads" if detector.runs_on_card else "processes"
-    options = RunOptions(out, scheduler=scheduler, workers=workers, overwrite=not resume, clean=clean)
+    options = RunOptions(
+        out,
+        scheduler=choose_scheduler(scheduler, runs_on_card=detector.runs_on_card),
+        workers=workers,
+        overwrite=not resume,
+        clean=clean,
+    )
     workflow = build(detector=detector, tumour=tumour, lab=None if lab is None else LabProfile.read(lab))
-    inputs = slides_to_retry(out, mpp=mpp) if retry_failed else find_slides(slides or [], mpp=mpp)
-    with watch(len(inputs), quiet=as_json) as progress:
-        run = run_cohort(workflow, inputs, options=options, progress=progress)
-    print_run(run, as_json=as_json, profile=profile)
-    raise typer.Exit(run.exit_code)
+    run_slides(
+        workflow,
+        slides,
+        options=options,
+        mpp=mpp,
+        retry_failed=retry_failed,
+        as_json=as_json,
+        profile=profile,
+    )
 
 
 @scoring_verb("ki67")

@@ -46,6 +46,8 @@ CLASSES = ("0", "1+", "2+", "3+")
 MEMBRANES = ("CI", "CW", "IM", "IF", "NO")
 ON_NUCLEUS_UM = 4.0
 APART = ", tumour told apart as painted"
+STAINED_OD = 0.2  # nuclei painted paler say nothing about how far a density is off
+DENSITY = "DAB density"
 FEW_PERCENT = 1.0
 MARGIN = 1.0  # points: nearer to 10 % than this, a phantom's class may honestly be either
 TARGETS = {"percent": 2.0, "H-score": 8.0, "TPS": 2.0, "CPS": 3.0}
@@ -69,6 +71,8 @@ class Case:
     record: dict[str, Any] | None
     apart: dict[str, float]
     """The scores of nuclei alone that were painted as tumour: what is left if tumour were told apart."""
+    cells: dict[str, tuple[float, int]]
+    """Of cells that lie on a painted nucleus: figure and number of cells, by what it is of."""
 
     def value(self, name: str) -> float | None:
         """Value of a score by the end of its name."""
@@ -162,8 +166,30 @@ def score(settings: PhantomSettings, scratch: Path, *, detector: Any) -> Case:
     truth = json.loads(slide.with_suffix(".truth.json").read_text())["scores"]["outside_artefacts"]
     record = run.outcomes[0].record
     cells = scratch / f"run-{name}" / "slides" / name / "cells.parquet"
-    apart = {} if record is None else among_painted_tumour(cells, slide.with_suffix(".truth.parquet"))
-    return Case(name, settings, truth, record, apart)
+    known = slide.with_suffix(".truth.parquet")
+    apart = {} if record is None else among_painted_tumour(cells, known)
+    return Case(name, settings, truth, record, apart, {} if record is None else on_painted(cells, known))
+
+
+def on_painted(cells: Path, truth: Path) -> dict[str, tuple[float, int]]:
+    """Return the share of each painted kind taken for tumour, and how far DAB is off on stained nuclei."""
+    known = pq.read_table(truth, columns=["x", "y", "class", "dab_od"])
+    found = pq.read_table(cells, columns=["x", "y", "label", "dab_od_mean", "excluded"])
+    places = np.column_stack([known["x"], known["y"]])
+    apart, nearest = cKDTree(places).query(np.column_stack([found["x"], found["y"]]))
+    counts = (apart * MPP < ON_NUCLEUS_UM) & (np.array(found["excluded"].to_pylist()) == "")
+    kinds = np.array(known["class"].to_pylist())[nearest]
+    is_tumour = np.array([label.startswith("Tumor") for label in found["label"].to_pylist()])
+    told = {
+        kind: (float(is_tumour[counts & (kinds == kind)].mean()), int((counts & (kinds == kind)).sum()))
+        for kind in np.unique(kinds[counts]).tolist()
+    }
+    painted_od = known["dab_od"].to_numpy()[nearest]
+    stained = counts & (painted_od >= STAINED_OD)
+    if stained.any():
+        ratio = found["dab_od_mean"].to_numpy()[stained] / painted_od[stained]
+        told[DENSITY] = (float(ratio.mean() - 1), int(stained.sum()))
+    return told
 
 
 def among_painted_tumour(cells: Path, truth: Path) -> dict[str, float]:
@@ -415,7 +441,15 @@ def error_table(title: str, cases: list[Case], names: dict[str, tuple[str, str]]
 def pdl1_table(cases: list[Case]) -> str:
     """Errors of TPS and CPS."""
     names = {"TPS": ("TPS", "tps"), f"TPS{APART}": (f"TPS{APART}", "tps"), "CPS": ("CPS", "cps")}
-    return error_table("PD-L1", cases, names)
+    lines = [
+        error_table("PD-L1", cases, names),
+        "| painted as | cells found | taken for tumour |",
+        "|---|---|---|",
+    ]
+    for kind in ("tumour", "macrophage", "lymphocyte", "stroma"):
+        share, number = pooled([case.cells.get(kind) for case in cases])
+        lines.append(f"| {kind} | {number:,} | {100 * share:.0f} % |")
+    return "\n".join(lines) + "\n"
 
 
 def receptor_table(cases: list[Case]) -> str:
@@ -426,7 +460,22 @@ def receptor_table(cases: list[Case]) -> str:
         "H-score": ("H-score", "h_score"),
         f"H-score{APART}": (f"H-score{APART}", "h_score"),
     }
-    return error_table("ER and PR", cases, names)
+    lines = [
+        error_table("ER and PR", cases, names),
+        "| scanner look | stained nuclei | DAB density read, against painted |",
+        "|---|---|---|",
+    ]
+    for look in "ab":
+        ratio, number = pooled([case.cells.get(DENSITY) for case in cases if case.settings.scanner == look])
+        lines.append(f"| {look} | {number:,} | {100 * ratio:+.0f} % |")
+    return "\n".join(lines) + "\n"
+
+
+def pooled(figures: list[tuple[float, int] | None]) -> tuple[float, int]:
+    """Return the mean over all cells of several slides, and their number."""
+    present = [each for each in figures if each is not None]
+    number = sum(count for _, count in present)
+    return sum(value * count for value, count in present) / max(number, 1), number
 
 
 if __name__ == "__main__":

@@ -2,35 +2,26 @@
 
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
-from ...errors import SettingsError
 from ..card import NAME_PATTERN
 from ..network import NetworkSettings
+from .settings_file import AtLeastOne, Count, Positive, SettingsFile, Share, Weight
 
 __all__ = ["CONFIGS", "TrainingConfig"]
 
 CONFIGS = Path(__file__).parent / "configs"
 """Settings by which the shipped weights were trained."""
 
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Share = Annotated[float, Field(ge=0, le=1)]
-Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Count = Annotated[int, Field(ge=0)]
-AtLeastOne = Annotated[int, Field(ge=1)]
-
 HEATS = (("nucleus",), ("nucleus", "tumour"))
 """Heat maps that labels can be turned into, in the order that detectors read them."""
 
 
-class TrainingConfig(BaseModel):
+class TrainingConfig(SettingsFile):
     """How a detector is trained; every field can stand in the TOML file."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str = Field(pattern=NAME_PATTERN)
     """Name of the model: ``<task>-<arch>.<dataset>``."""
@@ -38,7 +29,7 @@ class TrainingConfig(BaseModel):
     """What the images are stained with."""
     task: Literal["cell-detection", "signet-ring-detection"] = "cell-detection"
     """What the card says that it is for (`DETECTION_TASKS`)."""
-    sources: dict[str, Positive] = {}
+    sources: dict[str, Positive] = Field(default_factory=dict)
     """Collections, or sets of a manifest, and how often each is drawn from, relative to the others; empty =
     every set of the manifest, equally often."""
     empty_share: Share = 0.0
@@ -52,7 +43,7 @@ class TrainingConfig(BaseModel):
     """Working resolution, um per px."""
     scales: tuple[Positive, ...] = Field(default=(0.8, 0.9, 1.0, 1.12, 1.25), min_length=1)
     """Resolutions that crops are drawn at, as factors of ``mpp``: sizes differ between tissues."""
-    network: dict[str, Any] = {}
+    network: dict[str, Any] = Field(default_factory=dict)
     """Fields of `NetworkSettings` that differ from the default."""
     pretrained: bool = False
     """Begin with an encoder that was trained on ImageNet (`imagenet_weights`)."""
@@ -134,35 +125,3 @@ class TrainingConfig(BaseModel):
         if self.crop_px % settings.stride:
             raise ValueError(f"crop_px: {self.crop_px} is no multiple of the stride, {settings.stride} px")
         return self
-
-    @classmethod
-    def check(cls, values: dict[str, Any], *, where: str) -> Self:
-        """Build from plain values; ``where`` names them in the error.
-
-        Raises
-        ------
-        SettingsError
-            If a field is wrong; names the first.
-        """
-        try:
-            return cls(**values)
-        except ValidationError as error:
-            first = error.errors()[0]
-            place = "".join(f"{part}: " for part in first["loc"])
-            message = first["msg"].removeprefix("Value error, ")
-            raise SettingsError(f"{where}: {place}{message}", "Correct this setting.") from error
-
-    @classmethod
-    def read(cls, path: Path) -> Self:
-        """Read a TOML file.
-
-        Raises
-        ------
-        SettingsError
-            If the file cannot be read or a field is wrong.
-        """
-        try:
-            values = tomllib.loads(path.read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-            raise SettingsError(f"cannot read {path}: {error}", "Give a TOML file.") from error
-        return cls.check(values, where=path.name)

@@ -2,29 +2,19 @@
 
 from __future__ import annotations
 
-import tomllib
-from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
-from ....errors import SettingsError
 from ...card import NAME_PATTERN
 from ...tissue_network import TissueSettings
+from ..settings_file import AtLeastOne, Count, Positive, SettingsFile, Share, Weight
 
 __all__ = ["TissueConfig"]
 
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Share = Annotated[float, Field(ge=0, le=1)]
-Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Count = Annotated[int, Field(ge=0)]
-AtLeastOne = Annotated[int, Field(ge=1)]
 
-
-class TissueConfig(BaseModel):
+class TissueConfig(SettingsFile):
     """How a tissue network is trained; every field can stand in the TOML file."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str = Field(pattern=NAME_PATTERN)
     """Name of the model: ``<task>-<arch>.<dataset>``."""
@@ -44,7 +34,7 @@ class TissueConfig(BaseModel):
     """Resolutions that crops are drawn at, from and to, as factors of ``mpp``."""
     stain_strength: Weight = 1.5
     """How much colours are varied: 0 not at all, 1 as for nuclei (`StainJitter`)."""
-    network: dict[str, Any] = {}
+    network: dict[str, Any] = Field(default_factory=dict)
     """Fields of `TissueSettings` that differ from the default."""
     pretrained: bool = True
     """Begin with an encoder that was trained on ImageNet (`imagenet_weights`)."""
@@ -113,35 +103,3 @@ class TissueConfig(BaseModel):
         if not self.sources:
             raise ValueError("sources: name a set of graded images")
         return self
-
-    @classmethod
-    def check(cls, values: dict[str, Any], *, where: str) -> Self:
-        """Build from plain values; ``where`` names them in the error.
-
-        Raises
-        ------
-        SettingsError
-            If a field is wrong; names the first.
-        """
-        try:
-            return cls(**values)
-        except ValidationError as error:
-            first = error.errors()[0]
-            place = "".join(f"{part}: " for part in first["loc"])
-            message = first["msg"].removeprefix("Value error, ")
-            raise SettingsError(f"{where}: {place}{message}", "Correct this setting.") from error
-
-    @classmethod
-    def read(cls, path: Path) -> Self:
-        """Read a TOML file.
-
-        Raises
-        ------
-        SettingsError
-            If the file cannot be read or a field is wrong.
-        """
-        try:
-            values = tomllib.loads(path.read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-            raise SettingsError(f"cannot read {path}: {error}", "Give a TOML file.") from error
-        return cls.check(values, where=path.name)

@@ -162,14 +162,8 @@ def _keep_best(
     folder: Path, learner: Learner, progress: Progress, *, value: float, always: bool = False
 ) -> None:
     """Write the running mean if it is better than all before, or ``always``; count where it is not."""
-    from safetensors.torch import save_file
-
-    from ...tiling import atomic_file
-
     if not always and progress.best >= 0 and not value > progress.best:
         progress.stale += 1
         return
     progress.best, progress.stale = max(value, 0.0), 0
-    tensors = {name: tensor.cpu().contiguous() for name, tensor in learner.mean.state_dict().items()}
-    with atomic_file(folder / BEST) as temporary:
-        save_file(tensors, temporary)
+    learner.write_mean(folder / BEST)

@@ -5,13 +5,12 @@ from __future__ import annotations
 import copy
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from ...network import to_input
 from ...tissue_network import TissueNetwork, TissueOutput, pool_classes
-from ..imagenet import imagenet_weights
+from ..averaging import AveragingLearner, begin_with_imagenet
 from .config import TissueConfig
 from .losses import class_targets, consistency_loss, gland_loss, grade_loss
 
@@ -19,13 +18,11 @@ __all__ = ["LOSSES", "TissueLearner"]
 
 LOSSES = ("grade", "gland", "consistency")
 """Names of the losses, in their order."""
-LONGEST_GRADIENT = 5.0
-"""Gradients are shortened to this norm: one odd crop must not undo the work of many."""
 TRUST_AFTER = 0.3
 """Share of the steps over which the teacher comes to be trusted wholly; at first it knows nothing."""
 
 
-class TissueLearner:
+class TissueLearner(AveragingLearner):
     """A tissue network that learns, step by step, from labels and from its own running mean.
 
     Parameters
@@ -37,53 +34,33 @@ class TissueLearner:
     """
 
     def __init__(self, config: TissueConfig, device: torch.device) -> None:
-        self.config, self.device = config, device
+        self.config = config
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.seed)
             network = TissueNetwork(config.network_settings())
         if config.pretrained:
-            wanted = network.encoder.state_dict()
-            weights = imagenet_weights(network.settings.encoder)
-            network.encoder.load_state_dict({name: weights[name] for name in wanted})
+            begin_with_imagenet(network.encoder, network.settings.encoder)
         self._frozen = _freeze(network, config.frozen_stages) if config.frozen_stages else []
-        self.mean = copy.deepcopy(network).to(device).to(memory_format=torch.channels_last)
-        self.mean.eval().requires_grad_(False)
-        self.network = network.to(device).to(memory_format=torch.channels_last)
-        self.optimiser = torch.optim.AdamW(
-            [each for each in self.network.parameters() if each.requires_grad],
+        mean = copy.deepcopy(network).to(device).to(memory_format=torch.channels_last)
+        mean.eval().requires_grad_(False)
+        network = network.to(device).to(memory_format=torch.channels_last)
+        optimiser = torch.optim.AdamW(
+            [each for each in network.parameters() if each.requires_grad],
             lr=config.rate,
             weight_decay=config.weight_decay,
         )
+        super().__init__(network, mean, optimiser=optimiser, device=device)
         self.targets = class_targets(
             len(network.settings.classes), smoothing=config.smoothing, neighbours=config.neighbours
         ).to(device)
 
-    def state(self) -> dict[str, Any]:
-        """Return everything that a later `restore` needs."""
-        return {
-            "network": self.network.state_dict(),
-            "mean": self.mean.state_dict(),
-            "optimiser": self.optimiser.state_dict(),
-        }
-
-    def restore(self, state: dict[str, Any]) -> None:
-        """Take over what `state` has returned."""
-        self.network.load_state_dict(state["network"])
-        self.mean.load_state_dict(state["mean"])
-        self.optimiser.load_state_dict(state["optimiser"])
-
     def learn(self, batch: dict[str, Tensor], *, step: int) -> dict[str, float]:
         """Take step number ``step``, counted from 0; returns the losses."""
-        for group in self.optimiser.param_groups:
-            group["lr"] = _rate(self.config, step)
+        self.set_rate(self.config.rate, step=step, steps=self.config.steps)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.config.seed + step)  # what drops out depends on the step alone
             losses = self._losses({name: tensor.to(self.device) for name, tensor in batch.items()}, step=step)
-        self.optimiser.zero_grad(set_to_none=True)
-        losses.sum().backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(self.network.parameters(), LONGEST_GRADIENT)
-        self.optimiser.step()
-        self._follow(min(self.config.average, (step + 1) / (step + 20)))
+        self.descend(losses, step=step, average=self.config.average)
         return dict(zip(LOSSES, losses.detach().tolist(), strict=True))
 
     def _losses(self, batch: dict[str, Tensor], *, step: int) -> Tensor:
@@ -114,16 +91,6 @@ class TissueLearner:
             output: TissueOutput = network(to_input(images).contiguous(memory_format=torch.channels_last))
         return output
 
-    def _follow(self, decay: float) -> None:
-        """Move the running mean of the weights towards the network's."""
-        with torch.no_grad():
-            pairs = zip(self.mean.state_dict().values(), self.network.state_dict().values(), strict=True)
-            for kept, now in pairs:
-                if kept.dtype.is_floating_point:
-                    kept.lerp_(now, 1.0 - decay)
-                else:
-                    kept.copy_(now)
-
 
 def _freeze(network: TissueNetwork, stages: int) -> list[nn.Module]:
     """Keep stem and first stages of the encoder as they are; returns these parts."""
@@ -132,11 +99,3 @@ def _freeze(network: TissueNetwork, stages: int) -> list[nn.Module]:
     for part in parts:
         part.requires_grad_(False)
     return parts
-
-
-def _rate(config: TissueConfig, step: int) -> float:
-    """Return the learning rate: a short rise, then half a cosine to one hundredth."""
-    rising = max(1, config.steps // 20)
-    return float(
-        config.rate * min((step + 1) / rising, 0.5 * (1 + np.cos(np.pi * step / config.steps)) + 0.01)
-    )

@@ -84,7 +84,7 @@ def train_tissue_network(
     progress = load_checkpoint(folder, learner, images=digest)
     if progress.step < config.steps:
         _learn(images, learner, progress, folder=folder, report=report)
-    _write_mean(folder / BEST, learner)
+    learner.write_mean(folder / BEST)
     return folder / BEST
 
 
@@ -132,14 +132,3 @@ def _open_source(
         config,
         first=first,
     )
-
-
-def _write_mean(path: Path, learner: TissueLearner) -> None:
-    """Write the running mean of the weights."""
-    from safetensors.torch import save_file
-
-    from ....tiling import atomic_file
-
-    tensors = {name: tensor.cpu().contiguous() for name, tensor in learner.mean.state_dict().items()}
-    with atomic_file(path) as temporary:
-        save_file(tensors, temporary)

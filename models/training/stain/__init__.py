@@ -1,0 +1,1 @@
+"""Training of the stain generator from fields of several sites: settings, losses, and the loop."""

@@ -1,0 +1,1 @@
+"""Cervical screening: from cytology slides to results by the Bethesda System."""

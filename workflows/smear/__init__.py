@@ -1,0 +1,1 @@
+"""Blood smears: from fields or slides to counts, differential and review flags."""

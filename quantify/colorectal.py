@@ -57,7 +57,7 @@ class ClassSummary:
     western: str
     vienna: str
     standing: str
-    """"absent", "below its minimum" or "enough evidence"."""
+    """"absent", "below its minimum", "no more than mistakes make" or "enough evidence"."""
     area_mm2: float
     """Of signet-ring cells none is measured: 0."""
     share: float | None
@@ -67,6 +67,8 @@ class ClassSummary:
     glands: int
     cells: int
     """Signet-ring cells; 0 for other classes."""
+    false_mm2: float
+    """What the network's mistakes on milder glands would make of it, or of worse ones, mm²."""
     confidence: float | None
 
 
@@ -104,7 +106,7 @@ def score_colorectal(
     fragments: Sequence[FragmentEvidence],
     *,
     kind: ColorectalKind = "biopsy",
-    uncertain_mm2: float = 0.0,
+    uncertain_mm2: Mapping[int, float] | None = None,
     grading: GradingEvidence | None = None,
     flags: Sequence[str] = (),
     excluded: Mapping[str, int] | None = None,
@@ -118,8 +120,9 @@ def score_colorectal(
         Every piece of tissue on the slide.
     kind : {"biopsy", "resection"}
         Names the result. The minimums are the same, and depth of invasion is measured on neither.
-    uncertain_mm2 : float
-        Area of glands that no class fitted well enough, mm²; they count for no class.
+    uncertain_mm2 : mapping of int to float, optional
+        Area of glands that no class fitted well enough, mm², by the rank that they have at least; they count
+        for no class. A person should look where they may be worse than the result, or are a tenth of all.
     grading : GradingEvidence or None
         Of the tumour; used where the class is a carcinoma.
     flags : sequence of str
@@ -151,8 +154,9 @@ def score_colorectal(
             f"no colorectal rules for {kind!r}", f"Choose from {', '.join(COLORECTAL_KINDS)}."
         )
     whole = pool_fragments(fragments)
-    uncertain = checked_mm2(uncertain_mm2)
-    call = _slide_call(whole, uncertain=uncertain)
+    by_rank = {rank: checked_mm2(area) for rank, area in (uncertain_mm2 or {}).items()}
+    uncertain = sum(by_rank.values())
+    call = _slide_call(whole, uncertain=by_rank)
     summaries = summarise_classes(fragments)
     is_tumour = call.result is not None and call.result.rank == _carcinoma_rank()
     scores = [
@@ -174,7 +178,7 @@ def score_colorectal(
     )
 
 
-def _slide_call(whole: FragmentEvidence, *, uncertain: float) -> ClassCall:
+def _slide_call(whole: FragmentEvidence, *, uncertain: Mapping[int, float]) -> ClassCall:
     """Return the call of a whole slide: little tissue and uncertain glands ask for a person as well."""
     call = call_class(whole)
     flags, statuses = list(call.flags), [call.status]
@@ -182,11 +186,23 @@ def _slide_call(whole: FragmentEvidence, *, uncertain: float) -> ClassCall:
         tissue = colorectal_cutoffs().tissue.status_of(round(whole.tissue_mm2 * 1e6))
         statuses.append(tissue)
         flags += [Flag.LITTLE_TISSUE] if tissue is not Status.OK else []
-    if uncertain:
+    if _is_unsettled(call, whole, uncertain):
         # glands were found, only their class was not
         flags = [Flag.UNCERTAIN_GLANDS, *(flag for flag in flags if flag is not Flag.NO_EPITHELIUM)]
         statuses.append(Status.REVIEW)
     return replace(call, status=worst_status(*statuses), flags=tuple(flags))
+
+
+def _is_unsettled(call: ClassCall, whole: FragmentEvidence, uncertain: Mapping[int, float]) -> bool:
+    """Whether uncertain glands may change the result: worse than it, or too many to leave aside."""
+    total = sum(uncertain.values())
+    if total == 0:
+        return False
+    if call.result is None:
+        return True
+    worse = sum(area for rank, area in uncertain.items() if rank > call.result.rank)
+    named = sum(each.area_mm2 for each in whole.classes.values())
+    return worse > 0 or total >= colorectal_cutoffs().uncertain_review_from * (total + named)
 
 
 def _headline(call: ClassCall, whole: FragmentEvidence, *, name: str) -> Score:
@@ -249,6 +265,7 @@ def _summary(entry: LesionClass, standing: Standing, *, whole: FragmentEvidence)
         largest_mm2=found.largest_mm2,
         glands=found.glands,
         cells=whole.signet.cells if is_signet and whole.signet is not None else 0,
+        false_mm2=found.false_mm2,
         confidence=found.confidence,
     )
 
@@ -260,7 +277,7 @@ def _class_scores(summary: ClassSummary, whole: FragmentEvidence) -> tuple[Score
     area = _area_score(f"{summary.short} area", summary.area_mm2, whole)
     if summary.standing == Standing.ABSENT:
         return (area,)
-    is_weak = summary.standing == Standing.WEAK
+    is_weak = Standing(summary.standing).is_suspected
     area = replace(area, status=Status.REVIEW if is_weak else Status.OK, category=summary.standing)
     tissue = area.denominator
     share = replace(

@@ -7,7 +7,7 @@ from enum import StrEnum
 from math import exp
 
 from .colorectal_cutoffs import SIGNET_RING, LesionClass, colorectal_cutoffs
-from .colorectal_evidence import NOTHING, FragmentEvidence, SignetEvidence
+from .colorectal_evidence import NOTHING, ClassEvidence, FragmentEvidence, SignetEvidence
 from .flags import Flag
 from .score import Status
 
@@ -17,7 +17,13 @@ class Standing(StrEnum):
 
     ABSENT = "absent"
     WEAK = "below its minimum"
+    MISTAKABLE = "no more than mistakes make"
     ESTABLISHED = "enough evidence"
+
+    @property
+    def is_suspected(self) -> bool:
+        """Whether something was found, but not enough to name the class."""
+        return self in (Standing.WEAK, Standing.MISTAKABLE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +58,9 @@ def call_class(evidence: FragmentEvidence) -> ClassCall:
 
     Notes
     -----
-    Evidence of one class never counts towards another, so what is called always meets its own minimum.
+    Evidence of one class never counts towards another, so what is called always meets its own minimum. Where
+    the mistakes of the network are known, a class must also cover, together with worse ones, twice the area
+    that they would make.
     Between the two classes without neoplasia the larger area decides.
     """
     standings = class_standings(evidence)
@@ -73,7 +81,7 @@ def call_class(evidence: FragmentEvidence) -> ClassCall:
     possible = tuple(
         entry
         for entry, standing in standings
-        if standing is Standing.WEAK and order.index(entry.id) > order.index(result.id)
+        if standing.is_suspected and order.index(entry.id) > order.index(result.id)
     )
     doubts = _doubts(result, evidence)
     return ClassCall(
@@ -144,12 +152,32 @@ def _standing(entry: LesionClass, evidence: FragmentEvidence) -> Standing:
     found = evidence.classes.get(entry.id, NOTHING)
     if not found.is_present:
         return Standing.ABSENT
-    enough = (
-        not entry.has_minimum
-        or (entry.minimum_glands is not None and found.glands >= entry.minimum_glands)
-        or (entry.minimum_um2 is not None and found.area_um2 >= entry.minimum_um2)
+    if entry.has_minimum and not _reaches_minimum(entry, found):
+        return Standing.WEAK
+    is_clear = not entry.has_minimum or _exceeds_mistakes(entry, evidence)
+    return Standing.ESTABLISHED if is_clear else Standing.MISTAKABLE
+
+
+def _reaches_minimum(entry: LesionClass, found: ClassEvidence) -> bool:
+    """Whether there is as much of a class as its rule asks for."""
+    return (entry.minimum_glands is not None and found.glands >= entry.minimum_glands) or (
+        entry.minimum_um2 is not None and found.area_um2 >= entry.minimum_um2
     )
-    return Standing.ESTABLISHED if enough else Standing.WEAK
+
+
+def _exceeds_mistakes(entry: LesionClass, evidence: FragmentEvidence) -> bool:
+    """Whether there is clearly more of a class, or worse, than a network's mistakes on milder tissue make.
+
+    Project rule: a network takes a share of each class for a worse one, so on much tissue of a milder class
+    some glands of the next one are always found; as many are no evidence.
+    """
+    worse = sum(
+        evidence.classes.get(each.id, NOTHING).area_mm2
+        for each in colorectal_cutoffs().gland_classes
+        if each.rank >= entry.rank
+    )
+    expected = evidence.classes.get(entry.id, NOTHING).false_mm2
+    return expected == 0 or worse >= colorectal_cutoffs().mistakes_factor * expected
 
 
 def _result(

@@ -150,6 +150,10 @@ class ColorectalCutoffs:
     tissue: AreaLimits
     confidence_review_below: float
     """Mean probability, 0-1."""
+    mistakes_factor: int
+    """How many times the area that a network's mistakes would make a class must cover."""
+    uncertain_review_from: float
+    """Share of the area of all glands from which uncertain ones ask for a person, 0-1."""
     grade: GradeCutoffs
     subtype: SubtypeCutoffs
     budding: BuddingCutoffs
@@ -195,6 +199,8 @@ def read_colorectal_cutoffs(table: Mapping[str, Any]) -> ColorectalCutoffs:
             signet_chance=_share(table["signet"]["chance"]),
             tissue=_area(table["tissue"]),
             confidence_review_below=_percent(table["confidence"]["review_below_percent"]) / 100,
+            mistakes_factor=_positive(table["mistakes"]["factor"]),
+            uncertain_review_from=_percent(table["uncertain"]["review_from_percent"]) / 100,
             grade=_grade(table["grade"]),
             subtype=_subtype(table["subtype"]),
             budding=_budding(table["budding"]),

@@ -26,9 +26,12 @@ class ClassEvidence:
     """Glands of this class."""
     confidence: float | None = None
     """Mean probability of the class over that area, 0-1."""
+    false_mm2: float = 0.0
+    """Area that the network would take for this class or a worse one by mistake, on so much milder tissue as
+    was found beside it, mm²; 0 where its mistakes are not known."""
 
     def __post_init__(self) -> None:
-        for name in ("area_mm2", "largest_mm2"):
+        for name in ("area_mm2", "largest_mm2", "false_mm2"):
             object.__setattr__(self, name, checked_mm2(getattr(self, name)))
         for name in ("regions", "glands"):
             object.__setattr__(self, name, _count(getattr(self, name)))
@@ -142,6 +145,7 @@ def _pooled(parts: Iterable[ClassEvidence]) -> ClassEvidence:
         glands=sum(part.glands for part in found),
         # rounding of the sums must not push a mean of ones above 1
         confidence=min(1.0, sum(value * weight for value, weight in weighted) / area) if area else None,
+        false_mm2=sum(part.false_mm2 for part in found),
     )
 
 

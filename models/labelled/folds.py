@@ -93,7 +93,7 @@ def _digest(text: str, seed: int) -> str:
 
 
 def split_graded(
-    images: Sequence[GradedImage], *, fold: int = 0, folds: int = 4, seed: int = 0
+    images: Sequence[GradedImage], *, fold: int | None = 0, folds: int = 4, seed: int = 0
 ) -> dict[str, list[GradedImage]]:
     """Divide graded images into the parts training, tuning and validation, by patient.
 
@@ -101,8 +101,8 @@ def split_graded(
     ----------
     images : sequence of GradedImage
         Those with a class, of one set.
-    fold : int
-        Which fold is validation.
+    fold : int or None
+        Which fold is validation; None: none, all patients are for learning and tuning.
     folds, seed : int
         Of `patient_folds`.
 
@@ -111,10 +111,10 @@ def split_graded(
     dict
         Images by part; an eighth of the patients that are not validation is tuning.
     """
-    if not 0 <= fold < folds:
+    if fold is not None and not 0 <= fold < folds:
         raise SettingsError(f"fold {fold} of {folds}", f"Choose from 0 to {folds - 1}.")
     outer = patient_folds([one.case for one in images], [one.label for one in images], folds=folds, seed=seed)
-    rest = [image for image in images if outer[image.case] != fold]
+    rest = [image for image in images if fold is None or outer[image.case] != fold]
     inner = patient_folds(
         [one.case for one in rest],
         [one.label for one in rest],
@@ -125,5 +125,5 @@ def split_graded(
     return {
         "training": [image for image in rest if inner[image.case] != 0],
         "tuning": [image for image in rest if inner[image.case] == 0],
-        "validation": [image for image in images if outer[image.case] == fold],
+        "validation": [image for image in images if fold is not None and outer[image.case] == fold],
     }

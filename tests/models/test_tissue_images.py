@@ -108,6 +108,15 @@ def test_rare_classes_are_spread_first() -> None:
     assert set(Counter(folds.values()).values()) == {10}
 
 
+def test_without_a_fold_every_patient_teaches_or_tunes(data_folder: Path) -> None:
+    images = read_colorectal(data_folder, ["ebhi-seg"])
+    parts = split_graded(images, fold=None)
+    assert not parts["validation"]
+    learnt, tuned = ({one.case for one in parts[name]} for name in ("training", "tuning"))
+    assert not learnt & tuned
+    assert len(parts["training"]) + len(parts["tuning"]) == len(images)
+
+
 def test_another_seed_gives_other_folds() -> None:
     patients, labels = [f"p{number}" for number in range(40)], ["one"] * 40
     assert patient_folds(patients, labels, seed=1) != patient_folds(patients, labels, seed=2)

@@ -285,7 +285,7 @@ def test_a_called_class_always_has_its_evidence_and_nothing_seen_is_dropped(foun
 
 @given(st.lists(FRAGMENT, max_size=4))
 def test_every_result_survives_json(found: list[FragmentEvidence]) -> None:
-    result = score_colorectal(found, uncertain_mm2=0.5)
+    result = score_colorectal(found, uncertain_mm2={1: 0.5})
     assert SlideResult.from_json(json.loads(json.dumps(result.to_json()))) == result
 
 
@@ -323,7 +323,7 @@ def test_a_small_fragment_of_a_large_biopsy_is_enough_for_its_class() -> None:
 
 
 def test_uncertain_glands_are_counted_apart_and_ask_for_review() -> None:
-    result = score_colorectal([fragment(normal=NORMAL)], uncertain_mm2=0.03)
+    result = score_colorectal([fragment(normal=NORMAL)], uncertain_mm2={0: 0.02, 2: 0.01})
     assert (result.status, result.flags) == (Status.REVIEW, (Flag.UNCERTAIN_GLANDS,))
     assert score_of(result, "Uncertain glands").value == 0.03
     assert result.headline.category == "Normal"
@@ -332,8 +332,62 @@ def test_uncertain_glands_are_counted_apart_and_ask_for_review() -> None:
     assert "Uncertain glands" not in [score.name for score in sure.scores]
 
 
+@pytest.mark.parametrize(
+    ("uncertain", "status"),
+    [
+        ({0: 0.0}, Status.OK),
+        ({0: 0.1}, Status.OK),  # of 1.1 mm2 less than a tenth
+        ({0: 0.12}, Status.REVIEW),  # of 1.12 mm2 more than a tenth
+        ({1: 0.1}, Status.OK),  # no worse than what is reported
+        ({2: 1e-4}, Status.REVIEW),  # may be worse, so any area counts
+        ({0: 0.05, 3: 1e-4}, Status.REVIEW),
+    ],
+)
+def test_uncertain_glands_ask_for_review_where_they_may_change_the_result(
+    uncertain: dict[int, float], status: Status
+) -> None:
+    found = fragment(low_grade_in=of(1.0, glands=40))
+    assert score_colorectal([found], uncertain_mm2=uncertain).status is status
+
+
+@pytest.mark.parametrize(
+    ("false_mm2", "category", "flagged"),
+    [
+        (0.0, "HGIN", False),
+        (0.03, "HGIN", False),  # 0.06 mm2 are exactly twice what mistakes make
+        (0.031, "LGIN", True),
+    ],
+)
+def test_a_class_must_be_twice_what_mistakes_on_milder_glands_make(
+    false_mm2: float, category: str, flagged: bool
+) -> None:
+    severe = ClassEvidence(area_mm2=0.06, regions=1, largest_mm2=0.06, glands=6, false_mm2=false_mm2)
+    found = fragment(low_grade_in=of(1.2, glands=60), high_grade_in=severe)
+    result = score_colorectal([found])
+    assert result.headline.category == category
+    assert (Flag.POSSIBLE_HGIN in result.flags) is flagged
+    assert result.status is (Status.REVIEW if flagged else Status.OK)
+
+
+def test_worse_glands_speak_for_a_class_against_mistakes() -> None:
+    severe = ClassEvidence(area_mm2=0.06, regions=1, largest_mm2=0.06, glands=6, false_mm2=0.05)
+    found = fragment(low_grade_in=of(1.2, glands=60), high_grade_in=severe, adenocarcinoma=of(0.04))
+    rows = {row.class_name: row.standing for row in summarise_classes([found])}
+    assert rows["high_grade_in"] == Standing.ESTABLISHED
+    weak = fragment(low_grade_in=of(1.2, glands=60), high_grade_in=severe)
+    assert {row.class_name: row.standing for row in summarise_classes([weak])}[
+        "high_grade_in"
+    ] == Standing.MISTAKABLE
+
+
+def test_mistakes_add_up_over_fragments() -> None:
+    severe = ClassEvidence(area_mm2=0.06, regions=1, largest_mm2=0.06, glands=6, false_mm2=0.02)
+    pooled = pool_fragments([fragment(high_grade_in=severe), fragment(high_grade_in=severe)])
+    assert pooled.classes["high_grade_in"].false_mm2 == pytest.approx(0.04)
+
+
 def test_only_uncertain_glands_make_no_class() -> None:
-    result = score_colorectal([fragment()], uncertain_mm2=0.5)
+    result = score_colorectal([fragment()], uncertain_mm2={3: 0.5})
     assert (result.status, result.flags) == (Status.NOT_ASSESSABLE, (Flag.UNCERTAIN_GLANDS,))
 
 
@@ -479,7 +533,7 @@ def test_fragments_travel_between_workers() -> None:
         lambda: FragmentEvidence("A", -1, {}),
         lambda: FragmentEvidence("A", 1, {"signet_ring": ClassEvidence()}),
         lambda: FragmentEvidence("A", 1, {"cancer": ClassEvidence()}),
-        lambda: score_colorectal([], uncertain_mm2=-1),
+        lambda: score_colorectal([], uncertain_mm2={0: -1}),
     ],
     ids=range(14),
 )
@@ -504,7 +558,7 @@ def table() -> dict[str, Any]:
 
 def test_every_section_names_its_source_and_how_well_it_is_founded() -> None:
     sections = [value for value in table().values() if isinstance(value, dict)]
-    assert len(sections) == 9
+    assert len(sections) == 11
     for section in sections:
         assert section["source"]
         assert section["evidence"] in ("guideline", "unverified", "project")

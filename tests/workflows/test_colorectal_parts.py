@@ -5,6 +5,7 @@ import pytest
 
 from slidelab.tiling import QualityMap, TissueMask
 from slidelab.workflows.colorectal.class_maps import SlideMaps
+from slidelab.workflows.colorectal.findings import false_mm2, uncertain_by_rank
 from slidelab.workflows.colorectal.fragments import find_fragments, name_fragments
 from slidelab.workflows.colorectal.glands import GlandTable, find_glands
 from slidelab.workflows.colorectal.lesions import JOIN_UM, find_lesions
@@ -134,6 +135,37 @@ def test_a_gland_has_the_class_of_most_of_it():
     assert glands.kind.tolist() == [3]
     assert 0.6 < glands.confidence[0] < 0.9
     assert glands.probability[0].sum() == pytest.approx(1)
+
+
+def test_mistakes_are_expected_on_the_milder_area_found_beside_a_class():
+    mistakes = ((0, 1, 0.02), (0, 2, 0.0), (1, 2, 0.1), (0, 3, 0.0), (1, 3, 0.01), (2, 3, 0.2))
+    areas = {"normal": 1.0, "polyp": 2.0, "serrated": 0.4, "low_grade_in": 0.5, "high_grade_in": 0.8}
+    assert false_mm2("low_grade_in", areas, mistakes) == pytest.approx(3.0 * 0.02 / 0.98)
+    assert false_mm2("serrated", areas, mistakes) == pytest.approx(3.0 * 0.02 / 0.98)
+    assert false_mm2("high_grade_in", areas, mistakes) == pytest.approx(0.9 * 0.1 / 0.9)
+    assert false_mm2("adenocarcinoma", areas, mistakes) == pytest.approx(0.9 * 0.01 / 0.99 + 0.8 * 0.2 / 0.8)
+    assert false_mm2("normal", areas, mistakes) == 0
+    assert false_mm2("adenocarcinoma", areas, ()) == 0
+
+
+def test_an_uncertain_gland_has_the_rank_that_it_more_likely_than_not_reaches():
+    chances = [
+        [0.4, 0.4, 0.0, 0.2, 0.0, 0.0],  # rank 0
+        [0.3, 0.1, 0.3, 0.3, 0.0, 0.0],  # 0.6 for rank 1 or worse
+        [0.0, 0.0, 0.0, 0.4, 0.4, 0.2],  # 0.6 for rank 2 or worse
+        [0.0, 0.0, 0.0, 0.0, 0.45, 0.55],  # certain: it has a class
+        [0.1, 0.4, 0.0, 0.0, 0.1, 0.4],  # a half for 3 is wanted: rank 2
+    ]
+    count = len(chances)
+    table = GlandTable(
+        labels=np.zeros((1, 1), np.int32),
+        area_mm2=np.array([1.0, 2.0, 4.0, 8.0, 16.0]),
+        x=np.zeros(count),
+        y=np.zeros(count),
+        probability=np.array(chances),
+        fragment=np.ones(count, np.int32),
+    )
+    assert uncertain_by_rank(table) == {0: 1.0, 1: 2.0, 2: 20.0}
 
 
 @pytest.mark.parametrize(("gap_um", "count"), [(0.8 * JOIN_UM, 1), (1.3 * JOIN_UM, 2)])

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from .classes import LESION_CLASSES, UNCERTAIN
 from .plan import STRIDE, GradingPlan
 from .tile import SignetCells, from_table
 from .tissue_reader import GLAND_STEP
+from .tumour_nuclei import TumourNuclei
 
 if TYPE_CHECKING:
     import zarr
@@ -44,6 +46,8 @@ class SlideMaps:
     """um per cell of ``glands``."""
     downsample: float
     """Level-0 px per cell of ``glands``."""
+    nuclei: TumourNuclei = field(default_factory=partial(TumourNuclei.joined, ()))
+    """Epithelial nuclei near carcinoma, where somebody looked for budding."""
 
 
 def stitch_maps(
@@ -75,7 +79,7 @@ def stitch_maps(
     kinds = len(COLORECTAL_CLASSES)
     classes = np.zeros((kinds, rows, columns), np.uint8)
     glands = np.zeros((rows * GLAND_STEP, columns * GLAND_STEP), np.uint8)
-    cells = []
+    cells, nuclei = [], []
     for index in tiles:
         tile, part = plan.grid[index], from_table(store.read(index))
         top, left = tile.y // STRIDE, tile.x // STRIDE
@@ -84,6 +88,7 @@ def stitch_maps(
         fine = slice(top * GLAND_STEP, (top + height) * GLAND_STEP)
         glands[fine, left * GLAND_STEP : (left + width) * GLAND_STEP] = part.glands
         cells.append(part.signet)
+        nuclei.append(part.nuclei)
     um = plan.mpp * STRIDE
     _write_image(root, "classes", classes, um=um, chunk=CHUNK)
     _write_image(
@@ -91,9 +96,15 @@ def stitch_maps(
     )
     signet = SignetCells.joined(cells)
     order = np.lexsort((signet.x, signet.y))
+    found = TumourNuclei.joined(nuclei)
     step = STRIDE // GLAND_STEP
     return SlideMaps(
-        classes, glands, signet.select(order), mpp=plan.mpp * step, downsample=plan.downsample * step
+        classes,
+        glands,
+        signet.select(order),
+        mpp=plan.mpp * step,
+        downsample=plan.downsample * step,
+        nuclei=found.select(np.lexsort((found.x, found.y))),
     )
 
 

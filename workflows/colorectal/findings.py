@@ -23,9 +23,13 @@ from .glands import GlandTable, find_glands
 from .lesions import Lesion, find_lesions
 from .plan import GradingPlan
 from .tile import SignetCells
+from .tissue_reader import Mistakes
 from .tumour_field import measure_tumour
 
-__all__ = ["Findings", "examine"]
+__all__ = ["Findings", "examine", "false_mm2", "uncertain_by_rank"]
+
+RANKS = np.array([colorectal_cutoffs().lesion_class(each.key).rank for each in LESION_CLASSES])
+"""(K,) rank of each class of the network, 0 without neoplasia to 3 carcinoma."""
 
 
 @dataclass(frozen=True)
@@ -44,10 +48,15 @@ class Findings:
     """Signet-ring cells left out, by the artefact they lie in."""
     evidence: tuple[FragmentEvidence, ...]
     """Of each fragment, for the rules."""
-    uncertain_mm2: float
-    """Area of glands without a certain class, mm2."""
+    uncertain_by_rank: Mapping[int, float]
+    """Area of glands without a certain class, mm2, by the rank that they more likely than not reach."""
     tumour: GradingEvidence | None = None
     """What was measured of a carcinoma on a resection."""
+
+    @property
+    def uncertain_mm2(self) -> float:
+        """Area of glands without a certain class, mm2."""
+        return sum(self.uncertain_by_rank.values())
 
     @property
     def shown_lesions(self) -> tuple[Lesion, ...]:
@@ -71,6 +80,7 @@ def examine(
     kind: SpecimenKind,
     signet_looked_for: bool,
     signet_false_per_mm2: float | None = None,
+    mistakes: Mistakes = (),
 ) -> Findings:
     """Turn the maps of a slide into fragments, glands and lesions.
 
@@ -88,6 +98,8 @@ def examine(
         Whether no signet-ring cell means that there is none.
     signet_false_per_mm2 : float, optional
         False cells per mm2 of the detector, as far as they are known.
+    mistakes : sequence of (int, int, float)
+        Share of the area of glands of one rank that the network takes for another, worse one, or beyond.
     """
     pieces = find_fragments(plan.tissue, plan.quality, kind=kind)
     on_maps = _on_map(np.where(plan.quality.assessable(plan.tissue), pieces.labels, 0), pieces, maps)
@@ -99,7 +111,7 @@ def examine(
         FragmentEvidence(
             name=each.name,
             tissue_mm2=each.tissue_mm2,
-            classes=_classes_of(number, lesions),
+            classes=_classes_of(number, lesions, mistakes=mistakes),
             signet=_signet_of(
                 signet.select(signet_fragment == number), plan.level0_mpp, false_per_mm2=signet_false_per_mm2
             )
@@ -108,7 +120,6 @@ def examine(
         )
         for number, each in enumerate(pieces.fragments, start=1)
     )
-    uncertain = ~glands.is_certain & (glands.fragment > 0)
     return Findings(
         pieces=pieces,
         glands=glands,
@@ -117,7 +128,7 @@ def examine(
         signet_fragment=signet_fragment,
         signet_excluded=excluded,
         evidence=evidence,
-        uncertain_mm2=float(glands.area_mm2[uncertain].sum()),
+        uncertain_by_rank=uncertain_by_rank(glands),
         # A biopsy is smaller than the window that has to lie inside the tumour.
         tumour=measure_tumour(glands, maps, tissue=on_maps > 0) if kind == "resection" else None,
     )
@@ -133,12 +144,41 @@ def _on_map(labels: NDArray[np.int32], pieces: FragmentMap, maps: SlideMaps) -> 
     return np.asarray(labels[rows[:, None], columns])
 
 
-def _classes_of(fragment: int, lesions: Sequence[Lesion]) -> dict[str, ClassEvidence]:
+def uncertain_by_rank(glands: GlandTable) -> dict[int, float]:
+    """Return the area of uncertain glands by the rank that they reach with a probability of a half."""
+    uncertain = ~glands.is_certain & (glands.fragment > 0)
+    area = glands.area_mm2[uncertain]
+    # Probability of this rank or a worse one: rank 0 is certain.
+    beyond = np.stack(
+        [glands.probability[uncertain][:, rank <= RANKS].sum(1) for rank in range(RANKS.max() + 1)], 1
+    )
+    reached = (beyond >= 0.5).sum(1) - 1
+    return {int(rank): float(area[reached == rank].sum()) for rank in np.unique(reached)}
+
+
+def false_mm2(kind: str, areas: Mapping[str, float], mistakes: Mistakes) -> float:
+    """Return the area taken for a class or a worse one by mistake, beside so much milder area."""
+    rank = _rank(kind)
+    milder = {each: sum(area for key, area in areas.items() if _rank(key) == each) for each in range(rank)}
+    # What is left in its own class is the rest, so the odds are what multiplies it.
+    return sum(milder[low] * share / (1 - share) for low, high, share in mistakes if high == rank)
+
+
+def _rank(kind: str) -> int:
+    """Return the rank of a class."""
+    return colorectal_cutoffs().lesion_class(kind).rank
+
+
+def _classes_of(fragment: int, lesions: Sequence[Lesion], *, mistakes: Mistakes) -> dict[str, ClassEvidence]:
     """Sum up the lesions of a fragment by class."""
     found = {}
+    areas = {
+        kind.key: sum(each.area_mm2 for each in lesions if each.fragment == fragment and each.kind is kind)
+        for kind in LESION_CLASSES
+    }
     for kind in LESION_CLASSES:
         own = [each for each in lesions if each.fragment == fragment and each.kind is kind]
-        area = sum(each.area_mm2 for each in own)
+        area = areas[kind.key]
         if own:
             weighted = sum(each.confidence * each.area_mm2 for each in own)
             found[kind.key] = ClassEvidence(
@@ -147,6 +187,7 @@ def _classes_of(fragment: int, lesions: Sequence[Lesion]) -> dict[str, ClassEvid
                 largest_mm2=max(each.area_mm2 for each in own),
                 glands=sum(each.glands for each in own),
                 confidence=min(1.0, weighted / area),
+                false_mm2=false_mm2(kind.key, areas, mistakes),
             )
     return found
 

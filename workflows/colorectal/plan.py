@@ -22,6 +22,14 @@ from ...tiling import (
 )
 from ...wsi import Plane, open_slide, require_scorable
 from ..runs.inputs import SlideInput
+from ..slides.normalisation import (
+    AS_SCANNED,
+    Normalisation,
+    NormalisationFacts,
+    fit_slide_colours,
+    seen_plane,
+)
+from ..slides.normalised_plane import NormalisedPlane
 from ..slides.plan import MOST_UNSEEN, holds_tissue, load_quality, load_tissue, unseen_tissue
 
 __all__ = ["STRIDE", "GradingPlan", "GradingSettings", "load_grading_plan", "make_grading_plan"]
@@ -75,6 +83,12 @@ class GradingPlan:
     """Area that could not be read while looking for tissue: what lies there is unknown, mm2."""
     flags: tuple[str, ...]
     """What the plan found that a reader of the result must know."""
+    normalised: NormalisationFacts | None = None
+    """What became of a normalisation that was asked for."""
+
+    def seen(self, plane: Plane) -> Plane | NormalisedPlane:
+        """Return the plane that networks look at: in other colours where that was asked for."""
+        return seen_plane(plane, self.folder, self.normalised)
 
     @property
     def tissue(self) -> TissueMask:
@@ -107,7 +121,13 @@ class GradingPlan:
 
 
 def make_grading_plan(
-    slide_input: SlideInput, *, folder: Path, settings: GradingSettings, mpp: float, reach_px: int
+    slide_input: SlideInput,
+    *,
+    folder: Path,
+    settings: GradingSettings,
+    mpp: float,
+    reach_px: int,
+    normalise: Normalisation = AS_SCANNED,
 ) -> GradingPlan:
     """Prepare a slide, or read the plan that an earlier run made with the same settings.
 
@@ -123,6 +143,8 @@ def make_grading_plan(
         Resolution that the tissue network works at, um per px.
     reach_px : int
         How far from a place anything can influence its map, px of that resolution.
+    normalise : Normalisation
+        The colours that networks shall see.
 
     Raises
     ------
@@ -140,11 +162,12 @@ def make_grading_plan(
             "mpp": mpp,
             "halo": halo,
             **asdict(settings),
+            **normalise.facts(),
         }
         place = folder / f"plan-{stage_key(facts)}"
         if not (place / "plan.json").exists():
             require_scorable(slide, coarsest_mpp=COARSEST * mpp)
-            _write_plan(plane, place=place, settings=settings, halo=halo, mpp=mpp)
+            _write_plan(plane, place=place, settings=settings, halo=halo, asked=(mpp, normalise))
     # The slide's file may have moved since: its content counts, not its place.
     return replace(load_grading_plan(place), slide=slide_input)
 
@@ -167,9 +190,11 @@ def halo_of(settings: GradingSettings, reach_px: int) -> int:
     return settings.halo_px
 
 
-def _write_plan(plane: Plane, *, place: Path, settings: GradingSettings, halo: int, mpp: float) -> None:
+def _write_plan(
+    plane: Plane, *, place: Path, settings: GradingSettings, halo: int, asked: tuple[float, Normalisation]
+) -> None:
     """Look at the slide and write the masks, then the plan, whose presence says that all is there."""
-    slide = plane.slide
+    slide, (mpp, normalise) = plane.slide, asked
     tissue = find_tissue(slide, settings=settings.tissue)
     quality = assess_quality(slide, tissue, settings=settings.quality)
     grid = TileGrid(plane.width, plane.height, settings.core_px, halo, STRIDE)
@@ -183,7 +208,7 @@ def _write_plan(plane: Plane, *, place: Path, settings: GradingSettings, halo: i
     place.mkdir(parents=True, exist_ok=True)
     tissue.save(place / "tissue.npz")
     quality.save(place / "quality.npz")
-    value = {
+    value: dict[str, Any] = {
         "fingerprint": slide.fingerprint,
         "grid": asdict(grid),
         "tiles": [tile.index for tile in tiles],
@@ -194,6 +219,10 @@ def _write_plan(plane: Plane, *, place: Path, settings: GradingSettings, halo: i
         "unseen_mm2": round(float(unseen.sum()) * (tissue.mpp / 1000) ** 2, 6),
         "flags": [*tissue.flags, *quality.flags],
     }
+    normalised = fit_slide_colours(normalise, slide, place=place, tissue=tissue, quality=quality)
+    if normalised is not None:
+        value["normalised"] = normalised.to_json()
+        value["flags"] = [*tissue.flags, *quality.flags, *normalised.flags]
     write_json(place / "plan.json", value)
 
 
@@ -210,5 +239,6 @@ def load_grading_plan(place: Path) -> GradingPlan:
             "grid": TileGrid(**value["grid"]),
             "tiles": tuple(value["tiles"]),
             "flags": tuple(value["flags"]),
+            "normalised": NormalisationFacts.from_json(value.get("normalised")),
         }
     )

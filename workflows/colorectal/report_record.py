@@ -108,6 +108,7 @@ def grading_record(report: GradingReport) -> dict[str, Any]:
             )
         ),
         "resolution": asdict(resolution),
+        "normalisation": None if plan.normalised is None else plan.normalised.to_json(),
         "networks": [_network(each) for each in (report.tissue, report.signet) if each is not None],
         "methods": describe_methods(report, resolution),
         "limits": list(known_limits(report)),

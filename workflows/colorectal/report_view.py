@@ -15,6 +15,7 @@ from ..report.view import (
     Row,
     Section,
     image_section,
+    normalisation_rows,
     settings_section,
     words,
 )
@@ -286,7 +287,7 @@ def _networks(writer: RecordWriter) -> Section:
             Row((words("Weights' licence"), writer.text(f"{path}.licence"))),
             Row((words("Weights, sha256"), writer.text(f"{path}.sha256"))),
         ]
-    return Section("Networks", tuple(rows))
+    return Section("Networks", (*rows, *normalisation_rows(writer)))
 
 
 def _provenance(writer: RecordWriter) -> Section:

@@ -35,6 +35,7 @@ def describe_methods(report: GradingReport, resolution: ResolutionFacts) -> str:
         [
             _image(report, resolution),
             _tissue(report),
+            *([] if report.plan.normalised is None else [report.plan.normalised.sentence()]),
             _maps(report),
             _lesions(report),
             _cells(report),

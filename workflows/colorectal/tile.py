@@ -1,11 +1,11 @@
-"""One tile: class and gland maps of its core, the signet-ring cells that it owns, landed as one file."""
+"""One tile: class and gland maps of its core, and the cells that it owns, landed as one file."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import lru_cache
+from dataclasses import dataclass, field
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,12 +13,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import DeviceFullError
+from ...models import CellTable
 from ...models.tissue_classes import COLORECTAL_CLASSES
 from ...tiling import ResultStore, Tile, halves, stage_key, tissue_windows
 from ...wsi import Plane, Slide, open_slide
 from ..runs.inputs import SlideInput
+from ..slides.normalised_plane import NormalisedPlane
 from .plan import STRIDE, GradingPlan, load_grading_plan
 from .tissue_reader import GLAND_STEP, SignetReader, TissueReader
+from .tumour_nuclei import NucleusReader, TumourNuclei, tumour_nuclei
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -28,8 +31,14 @@ __all__ = ["GradingStage", "SignetCells", "TileMaps", "TileSummary", "grade_tile
 Bytes = NDArray[np.uint8]
 Floats = NDArray[np.float64]
 
-STAGE_VERSION = 1
+STAGE_VERSION = 2
 """Raised whenever the same settings would give other maps."""
+NEAR_CARCINOMA = 26
+"""Nuclei count where the class map gives carcinoma at least this probability, 255ths: a tenth. Low, so that
+nearly all stroma of a carcinoma is looked at; the tumour's outlines decide later. Each nucleus goes by the one
+cell of the map that it lies in, so tiles of any size keep the same ones."""
+NUCLEI_SIDE = 512
+"""Side of the windows in which nuclei are sought, plane px; larger ones take much memory."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +77,8 @@ class TileMaps:
     """(4 h, 4 w) probability of gland, 255ths; a cell is 4 px wide."""
     signet: SignetCells
     """Cells whose centres the core owns; none where nobody looked."""
+    nuclei: TumourNuclei = field(default_factory=partial(TumourNuclei.joined, ()))
+    """Epithelial nuclei near carcinoma; none where nobody looked."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +89,7 @@ class TileSummary:
     cells: int
     """Signet-ring cells."""
     seconds: dict[str, float]
-    """Wall seconds by phase: ``decode``, ``network``, ``signet``, ``write``."""
+    """Wall seconds by phase: ``decode``, ``network``, ``signet``, ``nuclei``, ``write``."""
 
 
 @dataclass(frozen=True)
@@ -91,6 +102,8 @@ class GradingStage:
     """Maps classes and glands."""
     signet: SignetReader | None
     """Finds signet-ring cells; None: nobody looks for them."""
+    nuclei: NucleusReader | None = None
+    """Finds nuclei for tumour budding; None: nobody looks for it."""
 
     def store(self, plan: GradingPlan) -> ResultStore:
         """Return where the tiles of this plan and these networks are kept."""
@@ -99,6 +112,7 @@ class GradingStage:
             "plan": plan.key,
             "tissue": self.tissue.facts(),
             "signet": None if self.signet is None else self.signet.facts(),
+            "nuclei": None if self.nuclei is None else self.nuclei.facts(),
         }
         # The run's --clean removes the parts of finished slides by the beginning of this name.
         return ResultStore(self.folder / f"cells-{stage_key(facts)}")
@@ -146,7 +160,7 @@ def read_tile(
     rows, columns = -(-tile.height // STRIDE), -(-tile.width // STRIDE)
     classes = np.zeros((len(COLORECTAL_CLASSES), rows, columns), np.uint8)
     glands = np.zeros((rows * GLAND_STEP, columns * GLAND_STEP), np.uint8)
-    plane = slide.plane(plan.asked_mpp)
+    plane = plan.seen(slide.plane(plan.asked_mpp))
     for window in windows:
         _map_as_large(plane, window, tile, into=(classes, glands), reader=stage.tissue, seconds=seconds)
     kept = touches_tissue(tile, tissue.mask, scale=scale)
@@ -154,7 +168,16 @@ def read_tile(
     glands *= np.kron(kept, np.ones((GLAND_STEP, GLAND_STEP), bool))
     cells = [_find_signet(slide, plan, window, reader=stage.signet, seconds=seconds) for window in windows]
     signet = SignetCells.joined(cells)
-    return TileMaps(classes, glands, signet.select(tissue.covers(signet.x, signet.y)))
+    near = classes[-1] >= NEAR_CARCINOMA
+    found = [
+        _find_nuclei(slide, plan, window, tile, near=near, reader=stage.nuclei, seconds=seconds)
+        for window in windows
+    ]
+    nuclei = TumourNuclei.joined(found)
+    on_tissue = tissue.covers(nuclei.x, nuclei.y)
+    return TileMaps(
+        classes, glands, signet.select(tissue.covers(signet.x, signet.y)), nuclei.select(on_tissue)
+    )
 
 
 def touches_tissue(tile: Tile, mask: NDArray[np.bool_], *, scale: float) -> NDArray[np.bool_]:
@@ -183,7 +206,7 @@ def _span(start: int, length: int, size: int, scale: float) -> tuple[NDArray[np.
 
 
 def _map_as_large(
-    plane: Plane,
+    plane: Plane | NormalisedPlane,
     window: Tile,
     tile: Tile,
     *,
@@ -203,7 +226,7 @@ def _map_as_large(
 
 
 def _map_window(
-    plane: Plane,
+    plane: Plane | NormalisedPlane,
     window: Tile,
     tile: Tile,
     *,
@@ -236,8 +259,55 @@ def _find_signet(
     """Return the signet-ring cells whose centres lie in the core of a window."""
     if reader is None:
         return SignetCells.joined([])
+    cells = _find_cells(slide, plan, window, reader=reader, seconds=seconds)
+    return SignetCells(cells.x, cells.y, cells.probability.astype(np.float32))
+
+
+def _find_nuclei(
+    slide: Slide,
+    plan: GradingPlan,
+    window: Tile,
+    tile: Tile,
+    *,
+    near: NDArray[np.bool_],
+    reader: NucleusReader | None,
+    seconds: dict[str, float],
+) -> TumourNuclei:
+    """Return the epithelial nuclei in the core of a window that lie near carcinoma; ``near`` is the tile's."""
+    rows, columns = (
+        slice((start - corner) // STRIDE, -(-(start + length - corner) // STRIDE))
+        for start, length, corner in (
+            (window.y, window.height, tile.y),
+            (window.x, window.width, tile.x),
+        )
+    )
+    if reader is None or not near[rows, columns].any():
+        return TumourNuclei.joined([])
+    parts = halves(window, stride=STRIDE) if max(window.width, window.height) > NUCLEI_SIDE else None
+    if parts is not None:
+        found = [
+            _find_nuclei(slide, plan, part, tile, near=near, reader=reader, seconds=seconds) for part in parts
+        ]
+        return TumourNuclei.joined(found)
+    nuclei = tumour_nuclei(_find_cells(slide, plan, window, reader=reader, seconds=seconds))
+    row, column = (
+        (values / plan.downsample - corner).astype(np.intp) // STRIDE
+        for values, corner in ((nuclei.y, tile.y), (nuclei.x, tile.x))
+    )
+    return nuclei.select(near[row, column])
+
+
+def _find_cells(
+    slide: Slide,
+    plan: GradingPlan,
+    window: Tile,
+    *,
+    reader: SignetReader | NucleusReader,
+    seconds: dict[str, float],
+) -> CellTable:
+    """Return the cells, in level-0 px, whose centres lie in the core of a window."""
     started = time.perf_counter()
-    plane, stride = slide.plane(reader.mpp), reader.stride
+    plane, stride = plan.seen(slide.plane(reader.mpp)), reader.stride
     ratio = plan.downsample / plane.downsample
     left, top = (_down(start * ratio - reader.reach_px, stride) for start in (window.x, window.y))
     ends = ((window.x + window.width), (window.y + window.height))
@@ -245,8 +315,7 @@ def _find_signet(
     image = plane.read(left, top, right - left, bottom - top)
     seconds["decode"] = seconds.get("decode", 0.0) + time.perf_counter() - started
     cells = reader.find(image, seconds=seconds).placed(x=left, y=top, scale=plane.downsample)
-    own = window.owns(cells.x / plan.downsample, cells.y / plan.downsample)
-    return SignetCells(cells.x[own], cells.y[own], cells.probability[own].astype(np.float32))
+    return cells.select(window.owns(cells.x / plan.downsample, cells.y / plan.downsample))
 
 
 def _down(value: float, step: int) -> int:
@@ -271,6 +340,9 @@ def to_table(maps: TileMaps) -> pa.Table:
         "signet_x": [maps.signet.x],
         "signet_y": [maps.signet.y],
         "signet_probability": [maps.signet.probability],
+        "nuclei_x": [maps.nuclei.x],
+        "nuclei_y": [maps.nuclei.y],
+        "nuclei_sure": [maps.nuclei.sure.astype(np.uint8)],
     }
     return pa.table(columns)
 
@@ -286,4 +358,9 @@ def from_table(table: pa.Table) -> TileMaps:
         np.asarray(row["signet_y"].values, np.float64),
         np.asarray(row["signet_probability"].values, np.float32),
     )
-    return TileMaps(classes, glands.reshape(rows * GLAND_STEP, columns * GLAND_STEP), signet)
+    nuclei = TumourNuclei(
+        np.asarray(row["nuclei_x"].values, np.float64),
+        np.asarray(row["nuclei_y"].values, np.float64),
+        np.asarray(row["nuclei_sure"].values, np.uint8) > 0,
+    )
+    return TileMaps(classes, glands.reshape(rows * GLAND_STEP, columns * GLAND_STEP), signet, nuclei)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -27,13 +28,17 @@ __all__ = [
     "GLAND_STEP",
     "LearnedSignet",
     "LearnedTissue",
+    "Mistakes",
     "SignetReader",
     "TissueReader",
     "choose_signet",
     "choose_tissue",
+    "learned_tissue",
 ]
 
 Bytes = NDArray[np.uint8]
+Mistakes = Sequence[tuple[int, int, float]]
+"""Rank of a class as it is, the rank it is taken for by mistake, or beyond, and the share of its area."""
 
 GLAND_STEP = 4
 """Cells of the gland map per cell of the class map, each way: strides 4 and 16."""
@@ -44,6 +49,9 @@ USUAL_RADIUS_UM = 20.0
 SIGNET_TASK = "signet-ring-detection"
 FALSE_METRIC = r"false detections per crop of ([\d.]+) x ([\d.]+) um at the card's threshold"
 """Name of the metric of a card that says how many false cells its threshold lets through."""
+MISTAKE_METRIC = "gland area of rank {low} on slides that is taken for rank {high} or worse"
+"""Name of the metrics of a card that say how much of a class is taken for a worse one."""
+WORST_RANK = 3
 
 
 class TissueReader(Protocol):
@@ -68,6 +76,10 @@ class TissueReader(Protocol):
     @property
     def gland_threshold(self) -> float:
         """Probability from which a place is gland."""
+
+    @property
+    def mistakes(self) -> Mistakes:
+        """How much of a class it takes for a worse one, as far as its card says so."""
 
     @property
     def licence(self) -> str:
@@ -161,6 +173,7 @@ class LearnedTissue:
     mpp: float
     reach_px: int
     gland_threshold: float = GLAND_THRESHOLD
+    mistakes: tuple[tuple[int, int, float], ...] = ()
     licence: str = ""
     """Licence of the weights."""
     limits: tuple[str, ...] = ()
@@ -185,7 +198,9 @@ class LearnedTissue:
 
     def facts(self) -> dict[str, Any]:
         """Name, version and weights."""
-        told = {"gland_threshold": self.gland_threshold, "mpp": self.mpp}
+        told: dict[str, Any] = {"gland_threshold": self.gland_threshold, "mpp": self.mpp}
+        if self.mistakes:
+            told["mistakes"] = [list(each) for each in self.mistakes]
         return {"name": self.name, "version": self.version, "sha256": self.sha256, **told}
 
 
@@ -275,15 +290,21 @@ def choose_tissue(model: str, *, policy: LicencePolicy = "research", device: str
             f"model {card.name} is for {card.task} of {', '.join(card.classes)}",
             f"Choose one that tells {', '.join(COLORECTAL_CLASSES)} apart.",
         )
+    return learned_tissue(card, entry.weights, device=device)
+
+
+def learned_tissue(card: ModelCard, weights: Path, *, device: str = "auto") -> LearnedTissue:
+    """Return what a worker needs of a model whose card lies beside its weights."""
     return LearnedTissue(
-        card=entry.weights.with_suffix(".json"),
-        weights=entry.weights,
+        card=weights.with_suffix(".json"),
+        weights=weights,
         name=card.name,
         version=card.version,
         sha256=card.sha256,
         mpp=card.mpp,
         reach_px=card.receptive_field_px,
         gland_threshold=card.thresholds.get("gland_threshold", GLAND_THRESHOLD),
+        mistakes=_mistakes(card),
         licence=card.licence.weights,
         limits=tuple(card.limits),
         device=device,
@@ -336,6 +357,14 @@ def _false_per_mm2(card: ModelCard) -> float | None:
         if told:
             return metric.value / (float(told[1]) * float(told[2]) / 1e6)
     return None
+
+
+def _mistakes(card: ModelCard) -> tuple[tuple[int, int, float], ...]:
+    """Return how much of each rank a network takes for a worse one, as far as its card says so."""
+    told = {metric.name: metric.value for metric in card.metrics}
+    ranks = [(low, high) for high in range(1, WORST_RANK + 1) for low in range(high)]
+    names = {pair: MISTAKE_METRIC.format(low=pair[0], high=pair[1]) for pair in ranks}
+    return tuple((*pair, told[name]) for pair, name in names.items() if name in told)
 
 
 def _spend(seconds: dict[str, float], phase: str, started: float) -> None:

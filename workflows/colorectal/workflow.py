@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any, ClassVar, get_args
 
 from ...errors import SettingsError
-from ...quantify import SlideResult, score_colorectal
+from ...quantify import SlideResult, Status, score_colorectal, worst_status
 from ...tiling import remove_leftovers, stage_key, write_json
 from ...wsi import open_slide
 from ..report.cohort_report import Failure
 from ..runs.inputs import SlideInput
 from ..runs.provenance import describe_software
 from ..runs.workflow import Receipt
+from ..slides.normalisation import AS_SCANNED, NOT_NORMALISED, PROFILE_FILE, Normalisation, publish_profile
 from ..slides.zarr_maps import fresh_group
 from .class_maps import SlideMaps, stitch_maps, write_labels
 from .exports import write_lesions, write_objects
@@ -28,9 +29,9 @@ from .tissue_reader import SignetReader, TissueReader, choose_signet, choose_tis
 
 __all__ = ["ColorectalGrading"]
 
-FINISH_VERSION = 1
+FINISH_VERSION = 2
 """Raised whenever the same maps would give another report."""
-OUTPUTS = ("report.json", "report.html", "report.pdf")
+OUTPUTS = ("report.json", "report.html", "report.pdf", PROFILE_FILE)
 """What must not stand for another run's settings, should this one fail half-way."""
 
 
@@ -48,12 +49,15 @@ class ColorectalGrading:
         The network that finds signet-ring cells; without it nobody looks for them, and the result says so.
     kind : {"biopsy", "resection"}
         Fragments of a biopsy are reported one by one; a resection is one piece.
+    normalise : Normalisation
+        The colours that networks see.
     """
 
     plan: GradingSettings = field(default_factory=GradingSettings)
     tissue: TissueReader = field(default_factory=partial(choose_tissue, "auto"))
     signet: SignetReader | None = field(default_factory=choose_signet)
     kind: SpecimenKind = "biopsy"
+    normalise: Normalisation = AS_SCANNED
 
     name: ClassVar[str] = "colorectal"
 
@@ -72,6 +76,7 @@ class ColorectalGrading:
             "plan": asdict(self.plan),
             "tissue": self.tissue.facts(),
             "signet": None if self.signet is None else self.signet.facts(),
+            **self.normalise.facts(),
         }
 
     def prepare(self, slide: SlideInput, folder: Path) -> Receipt:
@@ -82,6 +87,7 @@ class ColorectalGrading:
             settings=self.plan,
             mpp=self.tissue.mpp,
             reach_px=self.tissue.reach_px,
+            normalise=self.normalise,
         )
         finished = self._stage(folder).store(plan).finished()
         todo = tuple(index for index in plan.tiles if index not in finished)
@@ -117,6 +123,7 @@ class ColorectalGrading:
                 kind=self.kind,
                 signet_looked_for=self.signet is not None,
                 signet_false_per_mm2=None if self.signet is None else self.signet.false_per_mm2,
+                mistakes=self.tissue.mistakes,
             )
             write_labels(root, plan, findings.glands.grades())
         result = self.score(plan, findings, missing_mm2=plan.missing_mm2(missing) + plan.unseen_mm2)
@@ -139,15 +146,18 @@ class ColorectalGrading:
             areas["excluded"] = excluded
         if missing_mm2 > 0:
             areas["missing"] = missing_mm2
-        return score_colorectal(
+        result = score_colorectal(
             findings.evidence,
             kind=self.kind,
-            uncertain_mm2=findings.uncertain_mm2,
+            uncertain_mm2=findings.uncertain_by_rank,
             grading=findings.tumour,
             flags=plan.flags,
             excluded=findings.signet_excluded,
             areas_mm2=areas,
         )
+        if NOT_NORMALISED not in plan.flags:
+            return result
+        return replace(result, status=worst_status(result.status, Status.REVIEW))
 
     def _write_outputs(
         self, folder: Path, plan: GradingPlan, maps: SlideMaps, *, findings: Findings, result: SlideResult
@@ -169,6 +179,7 @@ class ColorectalGrading:
                 kind=self.kind,
                 settings=self.settings(),
             )
+            publish_profile(plan.folder, folder, plan.normalised)
             write_grading_report(folder, report)
         record: dict[str, Any] = json.loads((folder / "report.json").read_text(encoding="utf-8"))
         return record

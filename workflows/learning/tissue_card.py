@@ -110,13 +110,20 @@ def publish_tissue(
                 "seed": config.seed,
                 "config": config.model_dump(mode="json"),
                 "commit": git_commit(),
-                "split": f"by patient, fold {config.fold} of {config.folds} is validation: "
+                "split": f"by patient, {_validation(config)}: "
                 + ", ".join(f"{len(members)} {part}" for part, members in images.items()),
             },
         },
         where=config.name,
     )
     return card.write(folder / f"{config.name}.json")
+
+
+def _validation(config: TissueConfig) -> str:
+    """Return what of the patients was kept for validation, in words."""
+    if config.validation_fold is None:
+        return "none kept for validation"
+    return f"fold {config.fold} of {config.folds} is validation"
 
 
 def _licence(images: Mapping[str, Sequence[GradedImage]]) -> dict[str, Any]:

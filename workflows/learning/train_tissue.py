@@ -88,7 +88,7 @@ def read_graded_images(config: TissueConfig, data: Path) -> dict[str, list[Grade
     if not data.is_dir():
         raise SlideNotFoundError(f"no graded images at {data}", "Give the folder that holds the sets.")
     graded = read_colorectal(data, config.sources)
-    parts = split_graded(graded, fold=config.fold, folds=config.folds, seed=config.split_seed)
+    parts = split_graded(graded, fold=config.validation_fold, folds=config.folds, seed=config.split_seed)
     return {**parts, "unlabelled": read_colorectal(data, config.unlabelled)}
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -22,8 +22,9 @@ class TissueConfig(SettingsFile):
     """Sets of graded images (`COLORECTAL_SETS`) to learn from."""
     unlabelled: tuple[str, ...] = ()
     """Sets without grades: they teach by consistency, and some that there is no gland where none is."""
-    fold: Count = 0
-    """Which fold of the patients is validation, from 0."""
+    fold: Count | Literal["none"] = 0
+    """Which fold of the patients is validation, from 0; ``none``: all patients teach or tune, as for weights
+    that ship once four folds have told how good such weights are."""
     folds: int = Field(default=4, ge=2)
     """Folds that the patients are divided into."""
     split_seed: Count = 0
@@ -72,6 +73,11 @@ class TissueConfig(SettingsFile):
     seed: Count = 2026
     """Of all random choices."""
 
+    @property
+    def validation_fold(self) -> int | None:
+        """The fold of validation; None where there is none."""
+        return None if self.fold == "none" else self.fold
+
     def network_settings(self) -> TissueSettings:
         """Return what the network is made of."""
         values = dict(self.network)
@@ -96,7 +102,7 @@ class TissueConfig(SettingsFile):
             raise ValueError(f"crop_px: {self.crop_px} is no multiple of the stride, {settings.stride} px")
         if self.scales[0] > self.scales[1]:
             raise ValueError(f"scales: {self.scales[0]} is above {self.scales[1]}")
-        if self.fold >= self.folds:
+        if self.fold != "none" and self.fold >= self.folds:
             raise ValueError(f"fold: {self.fold} of {self.folds}, counted from 0")
         if self.frozen_stages and not self.pretrained:
             raise ValueError("frozen_stages: only a pretrained encoder has something to keep")

@@ -1,0 +1,248 @@
+"""Nuclei of epithelium near a carcinoma: who finds them, and what a tile keeps of them."""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...errors import ModelNotFoundError, SettingsError
+from ...models import CellTable
+
+if TYPE_CHECKING:
+    from ...models.card import ModelCard
+    from ...models.registry import LicencePolicy
+    from ...models.star_detector import StarDetector
+
+__all__ = [
+    "FALSE_BUDS",
+    "LearnedNuclei",
+    "NucleusReader",
+    "TumourNuclei",
+    "choose_nuclei",
+    "tumour_nuclei",
+]
+
+EPITHELIAL = "Epithelial"
+MEASUREMENT = "epithelial_probability"
+LIKELY = 0.5
+"""Least probability of epithelium: more likely than all other kinds together. Such nuclei make groups."""
+SURE = 0.9
+"""Least probability of epithelium of the nucleus that makes a group a candidate."""
+SURE_UM2 = 45.0
+"""Its least area, um2: twice that of a lymphocyte, whose nuclei measured about 21 um2 on tuning images."""
+USUAL_RADIUS_UM = 10.0
+"""Largest radius of a nucleus where the model's card names none, um."""
+FALSE_BUDS = "candidate buds per mm2 beside glands that lie in glands as drawn"
+"""How the metric of a card begins that says how many candidates are none; the tissue network's name ends it."""
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class TumourNuclei:
+    """Nuclei that look epithelial, by their centres."""
+
+    x: Floats
+    """(N,) level-0 px."""
+    y: Floats
+    """(N,) level-0 px."""
+    sure: NDArray[np.bool_]
+    """(N,) whether one is so surely epithelial, and so large, that a group with it is a candidate."""
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def select(self, rows: NDArray[np.bool_] | NDArray[np.intp]) -> TumourNuclei:
+        """Return the chosen nuclei."""
+        return TumourNuclei(self.x[rows], self.y[rows], self.sure[rows])
+
+    @classmethod
+    def joined(cls, parts: Sequence[TumourNuclei]) -> TumourNuclei:
+        """Return the nuclei of several parts, none of them too."""
+        x, y = (np.concatenate([np.empty(0), *(getattr(part, name) for part in parts)]) for name in "xy")
+        return cls(x, y, np.concatenate([np.empty(0, bool), *(part.sure for part in parts)]))
+
+
+def tumour_nuclei(cells: CellTable) -> TumourNuclei:
+    """Return the epithelial ones of some nuclei; near a carcinoma they are taken for tumour.
+
+    Parameters
+    ----------
+    cells : CellTable
+        With the measurement ``epithelial_probability``; coordinates in level-0 px.
+    """
+    told = cells.measurements[MEASUREMENT]
+    kept = told >= np.float32(LIKELY)
+    sure = (told >= np.float32(SURE)) & (cells.area_um2 >= np.float32(SURE_UM2))
+    return TumourNuclei(cells.x[kept], cells.y[kept], np.asarray(sure[kept], bool))
+
+
+class NucleusReader(Protocol):
+    """What the workflow needs of a detector of nuclei that tells epithelium."""
+
+    @property
+    def name(self) -> str:
+        """Name, as reports give it."""
+
+    @property
+    def version(self) -> str:
+        """Version; another one may find other nuclei."""
+
+    @property
+    def mpp(self) -> float:
+        """Resolution that it works at, um per px."""
+
+    @property
+    def stride(self) -> int:
+        """Windows begin on multiples of this many px."""
+
+    @property
+    def reach_px(self) -> int:
+        """How far from its centre anything can influence a nucleus, px."""
+
+    @property
+    def licence(self) -> str:
+        """Licence of its weights."""
+
+    @property
+    def sha256(self) -> str:
+        """Digest of its weights."""
+
+    @property
+    def limits(self) -> tuple[str, ...]:
+        """What it cannot do, a sentence each."""
+
+    @property
+    def false_buds(self) -> Mapping[str, float]:
+        """Candidate buds per mm2 beside glands that are none, by the tissue network that finds the glands."""
+
+    def find(self, image: NDArray[np.uint8], *, seconds: dict[str, float]) -> CellTable:
+        """Find the nuclei of an image (H, W, 3), sides multiples of the stride."""
+
+    def facts(self) -> dict[str, Any]:
+        """Everything that shapes its nuclei, as plain JSON values."""
+
+
+@dataclass(frozen=True)
+class LearnedNuclei:
+    """A trained detector of nuclei, by its card and weights; each worker loads it once."""
+
+    card: Path
+    """The model's card."""
+    weights: Path
+    """Its weights."""
+    name: str
+    version: str
+    sha256: str
+    """Digest of the weights."""
+    mpp: float
+    stride: int
+    reach_px: int
+    licence: str = ""
+    """Licence of the weights."""
+    limits: tuple[str, ...] = ()
+    """What its card says it cannot do, a sentence each."""
+    false_buds: Mapping[str, float] = field(default_factory=dict)
+    """As its card has it."""
+    device: str = "auto"
+    """Where it runs."""
+
+    def find(self, image: NDArray[np.uint8], *, seconds: dict[str, float]) -> CellTable:
+        """Find nuclei; the first call in a process loads the network."""
+        detector = _load(self.card, self.weights, self.sha256, self.device)
+        started = time.perf_counter()
+        cells = detector.detect(image)
+        seconds["nuclei"] = seconds.get("nuclei", 0.0) + time.perf_counter() - started
+        return cells
+
+    def facts(self) -> dict[str, Any]:
+        """Name, version and weights, and how often it is known to be wrong."""
+        told = {"name": self.name, "version": self.version, "sha256": self.sha256, "mpp": self.mpp}
+        return {**told, "false_buds": dict(self.false_buds)}
+
+
+def choose_nuclei(
+    model: str = "auto", *, policy: LicencePolicy = "research", device: str = "auto"
+) -> LearnedNuclei:
+    """Find the detector of nuclei that a user asks for.
+
+    Parameters
+    ----------
+    model : str
+        ``auto`` for the best on H&E that the policy allows and that tells epithelium, else a model's name.
+    policy : {"research", "permissive"}
+        Whether weights trained on data for research only may be used.
+    device : str
+        ``auto``, ``cpu``, ``cuda``.
+
+    Raises
+    ------
+    ModelNotFoundError, ModelRefusedError, DamagedWeightsError
+        From the registry.
+    SettingsError
+        If the model does not tell epithelium from other nuclei.
+    """
+    from ...models.registry import Registry
+
+    registry = Registry(policy=policy)
+    if model == "auto":
+        ranked = registry.ranked(task="cell-detection", stain="H&E")
+        model = next((card.name for card in ranked if EPITHELIAL in card.classes), "")
+    if not model:
+        raise ModelNotFoundError(
+            f"no model that tells nuclei of epithelium on H&E is at hand under the licence policy {policy}",
+            "Grade without --budding; slidelab models list shows all.",
+        )
+    entry = registry.find(model)
+    card = entry.card
+    if card.task != "cell-detection" or EPITHELIAL not in card.classes:
+        raise SettingsError(
+            f"model {card.name} does not tell nuclei of epithelium",
+            f"Choose one with the class {EPITHELIAL}.",
+        )
+    radius = card.thresholds.get("largest_radius_um", USUAL_RADIUS_UM)
+    # A centre lies within a radius of its peak, which a neighbour of one more radius may cover.
+    reach = card.receptive_field_px + int(np.ceil(2 * radius / card.mpp))
+    return LearnedNuclei(
+        card=entry.weights.with_suffix(".json"),
+        weights=entry.weights,
+        name=card.name,
+        version=card.version,
+        sha256=card.sha256,
+        mpp=card.mpp,
+        stride=card.input.stride_px,
+        reach_px=reach,
+        licence=card.licence.weights,
+        limits=tuple(card.limits),
+        false_buds=_false_buds(card),
+        device=device,
+    )
+
+
+def _false_buds(card: ModelCard) -> dict[str, float]:
+    """Return how many candidates per mm2 are no buds, by tissue network, as far as the card says it."""
+    found = {}
+    for metric in card.metrics:
+        told = re.fullmatch(rf"{re.escape(FALSE_BUDS)}, with (\S+)", metric.name)
+        if told:
+            found[told[1]] = float(metric.value)
+    return found
+
+
+@lru_cache(maxsize=2)
+def _load(card: Path, weights: Path, sha256: str, device: str) -> StarDetector:
+    """Load a network once per process."""
+    # Large pages for large tensors: less time on processors. Read when torch first allocates.
+    os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
+    from ...models.loading import load_detector
+
+    return load_detector((card, weights), device=device)

@@ -28,6 +28,7 @@ from .blood_smear_cutoffs import BloodSmearCutoffs, blood_smear_cutoffs
 from .blood_smear_morphology import Morphology, grade_change, schistocyte_share
 from .blood_smear_platelets import PlateletFields, platelet_estimate, platelet_ratio, platelets_per_field
 from .blood_smear_review import BloodCount, Review, positive_findings, review_criteria
+from .budding_candidates import BuddingEvidence
 from .calibration import (
     LEVELS,
     THRESHOLD_NAMES,
@@ -80,7 +81,7 @@ from .colorectal_cutoffs import ColorectalCutoffs, LesionClass, ViennaCategory, 
 from .colorectal_evidence import ClassEvidence, FragmentEvidence, SignetEvidence, pool_fragments
 from .colorectal_grade import GlandFormation, grade_adenocarcinoma
 from .colorectal_subtype import Subtype, SubtypeEvidence, colorectal_subtype
-from .colorectal_tumour import BuddingEvidence, GradingEvidence, StromaEvidence, tumour_scores
+from .colorectal_tumour import GradingEvidence, StromaEvidence, tumour_scores
 from .count_interval import exact_interval, exact_lower_bound
 from .cutoffs import Cutoffs, ki67_cutoffs
 from .cytology_measures import (

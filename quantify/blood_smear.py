@@ -60,6 +60,11 @@ class WhiteCells:
     """Smudge cells, counted apart."""
     smudge_as_lymphocytes: bool = False
     """Whether they count as lymphocytes, as some do in chronic lymphocytic leukaemia."""
+    nrbc_beside: int | None = None
+    """White cells that the nucleated red cells were counted beside; None: those of ``counts``."""
+    tells_suspects: bool = True
+    """Whether whoever counted would have told immature and atypical cells; a network that knows five classes
+    would not, and their absence then says nothing."""
 
     def __post_init__(self) -> None:
         known = (*FIVE_PARTS, *OTHER_WHITE_CELLS)
@@ -69,7 +74,7 @@ class WhiteCells:
                 f"white cells of the classes {sorted(set(counts) - set(known))}",
                 f"Choose from {', '.join(known)}.",
             )
-        if min((*counts.values(), self.nrbc or 0, self.smudge)) < 0:
+        if min((*counts.values(), self.nrbc or 0, self.smudge, self.nrbc_beside or 0)) < 0:
             raise InvalidTableError("negative counts of white cells", "Give 0 or more.")
         object.__setattr__(self, "counts", MappingProxyType(counts))
 
@@ -88,7 +93,13 @@ class WhiteCells:
     @property
     def nrbc_per_100(self) -> Fraction | None:
         """Nucleated red cells per 100 white cells, exact; None without white cells or without a look."""
-        return Fraction(100 * self.nrbc, self.total) if self.nrbc is not None and self.total else None
+        beside = self.beside_nrbc
+        return Fraction(100 * self.nrbc, beside) if self.nrbc is not None and beside else None
+
+    @property
+    def beside_nrbc(self) -> int:
+        """White cells that the nucleated red cells were counted beside."""
+        return self.total if self.nrbc_beside is None else self.nrbc_beside
 
     @property
     def has_suspect_cells(self) -> bool:
@@ -192,7 +203,7 @@ def absolute_scores(white: WhiteCells, *, wbc: float) -> tuple[Score, ...]:
 
 def nrbc_score(white: WhiteCells) -> Score:
     """Return nucleated red cells per 100 white cells; any are flagged."""
-    per_100, n = white.nrbc_per_100, white.total
+    per_100, n = white.nrbc_per_100, white.beside_nrbc
     status = differential_status(n) if per_100 is not None else Status.NOT_ASSESSABLE
     interval = None if per_100 is None else odds_interval(white.nrbc or 0, n).times(100)
     return Score(
@@ -336,9 +347,16 @@ def _review(evidence: SmearEvidence, *, wbc: float | None) -> Review:
         replace(evidence.blood, wbc=wbc),
         absolute=absolute,
         nrbc=white.nrbc,
-        has_suspect_cells=white.has_suspect_cells if total else None,
+        has_suspect_cells=_suspects(white),
         is_incomplete=not is_complete,
     )
+
+
+def _suspects(white: WhiteCells) -> bool | None:
+    """Return whether suspect cells were seen; None where nobody would have told them."""
+    if white.has_suspect_cells:
+        return True
+    return False if white.total and white.tells_suspects else None
 
 
 def _positive(evidence: SmearEvidence) -> tuple[FiredRule, ...]:

@@ -5,21 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from .assembly import with_flags
+from .budding_candidates import BuddingEvidence, budding_scores
 from .colorectal_grade import GlandFormation, grade_adenocarcinoma
 from .colorectal_subtype import USUAL, SubtypeEvidence, colorectal_subtype, subtype_scores
 from .flags import Flag
 from .score import Score, Status, worst_status
-from .tumour_budding import tumour_budding
 from .tumour_stroma import rounded_stroma_ratio, tumour_stroma_ratio
-
-
-@dataclass(frozen=True, slots=True)
-class BuddingEvidence:
-    """The field with most buds at the invasive front."""
-
-    buds: int
-    area_mm2: float | None = None
-    """None = the disc of 0.785 mm²."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,18 +51,24 @@ def tumour_scores(evidence: GradingEvidence) -> tuple[Score, ...]:
     """
     scores: list[Score] = []
     if evidence.whole is not None:
-        graded = grade_adenocarcinoma(evidence.whole, windows=evidence.windows)
+        graded = [_told(score) for score in grade_adenocarcinoma(evidence.whole, windows=evidence.windows)]
         is_usual = evidence.subtype is None or colorectal_subtype(evidence.subtype).name == USUAL
         scores += graded if is_usual else [with_flags(score, Flag.GRADE_FOR_USUAL_TYPE) for score in graded]
     if evidence.subtype is not None:
         scores += subtype_scores(evidence.subtype)
     if evidence.budding is not None:
-        scores.append(tumour_budding(evidence.budding.buds, area_mm2=evidence.budding.area_mm2))
+        scores += budding_scores(evidence.budding)
     if evidence.stroma is not None:
         field = evidence.stroma
         ratio = tumour_stroma_ratio(field.stroma_mm2, field.epithelium_mm2, tumour_sides=field.tumour_sides)
         scores += [ratio, rounded_stroma_ratio(ratio)]
     return tuple(_experimental(score) for score in scores)
+
+
+def _told(graded: Score) -> Score:
+    """Say so where there was nothing to grade by."""
+    is_empty = graded.status is Status.NOT_ASSESSABLE
+    return with_flags(graded, Flag.GRADE_NOT_MEASURED) if is_empty else graded
 
 
 def _experimental(score: Score) -> Score:

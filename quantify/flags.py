@@ -15,7 +15,9 @@ class Flag(StrEnum):
     BELOW_SCHEME_MINIMUM = "BELOW_SCHEME_MINIMUM"
     BINS_NOT_OFFICIAL = "BINS_NOT_OFFICIAL"
     BUDDING_FIELD_SMALL = "BUDDING_FIELD_SMALL"
+    BUDDING_HOLDS_FALSE = "BUDDING_HOLDS_FALSE"
     BUDDING_NEAR_LIMIT = "BUDDING_NEAR_LIMIT"
+    BUDDING_NOT_COUNTED = "BUDDING_NOT_COUNTED"
     CERVICAL_ADEQUACY_UNKNOWN = "CERVICAL_ADEQUACY_UNKNOWN"
     CERVICAL_AGE_UNKNOWN = "CERVICAL_AGE_UNKNOWN"
     CERVICAL_BORDERLINE_CELLS = "CERVICAL_BORDERLINE_CELLS"
@@ -49,6 +51,7 @@ class Flag(StrEnum):
     ER_LOW_POSITIVE = "ER_LOW_POSITIVE"
     EXPERIMENTAL = "EXPERIMENTAL"
     GRADE_FOR_USUAL_TYPE = "GRADE_FOR_USUAL_TYPE"
+    GRADE_NOT_MEASURED = "GRADE_NOT_MEASURED"
     GRADE_VARIES = "GRADE_VARIES"
     HER2_DUAL_PROBE_NEEDED = "HER2_DUAL_PROBE_NEEDED"
     HER2_FEW_INTENSE_CELLS = "HER2_FEW_INTENSE_CELLS"
@@ -99,12 +102,21 @@ class Flag(StrEnum):
     SMEAR_FACTOR_NOT_CALIBRATED = "SMEAR_FACTOR_NOT_CALIBRATED"
     SMEAR_FEW_FIELDS = "SMEAR_FEW_FIELDS"
     SMEAR_FEW_LEUCOCYTES = "SMEAR_FEW_LEUCOCYTES"
+    SMEAR_FIELDS_UNREADABLE = "SMEAR_FIELDS_UNREADABLE"
+    SMEAR_FIVE_CLASSES_ONLY = "SMEAR_FIVE_CLASSES_ONLY"
+    SMEAR_MANY_UNCLASSIFIED = "SMEAR_MANY_UNCLASSIFIED"
+    SMEAR_NOT_MONOLAYER = "SMEAR_NOT_MONOLAYER"
+    SMEAR_NO_CLASSIFIER = "SMEAR_NO_CLASSIFIER"
+    SMEAR_NO_MONOLAYER = "SMEAR_NO_MONOLAYER"
     SMEAR_NRBC = "SMEAR_NRBC"
     SMEAR_PLATELETS_DISAGREE = "SMEAR_PLATELETS_DISAGREE"
     SMEAR_PLATELET_CLUMPS = "SMEAR_PLATELET_CLUMPS"
     SMEAR_POSITIVE = "SMEAR_POSITIVE"
+    SMEAR_RED_SHAPES_EXPERIMENTAL = "SMEAR_RED_SHAPES_EXPERIMENTAL"
     SMEAR_REVIEW_CRITERIA = "SMEAR_REVIEW_CRITERIA"
+    SMEAR_SCALE_FROM_RED_CELLS = "SMEAR_SCALE_FROM_RED_CELLS"
     SMEAR_SCHISTOCYTES = "SMEAR_SCHISTOCYTES"
+    SMEAR_SLIDE_SAMPLED = "SMEAR_SLIDE_SAMPLED"
     SMEAR_SMUDGE_AS_LYMPHOCYTES = "SMEAR_SMUDGE_AS_LYMPHOCYTES"
     SMEAR_SMUDGE_CELLS = "SMEAR_SMUDGE_CELLS"
     SMEAR_TOO_FEW_CELLS = "SMEAR_TOO_FEW_CELLS"
@@ -137,8 +149,15 @@ _TEXT = MappingProxyType(
         Flag.BUDDING_FIELD_SMALL: (
             "Under half a field of 0.785 mm² was assessed for tumour buds, so they are not graded."
         ),
+        Flag.BUDDING_HOLDS_FALSE: (
+            "Some of the tumour buds counted are none; their number to expect stands beside the count."
+        ),
         Flag.BUDDING_NEAR_LIMIT: (
             "The number of tumour buds in 0.785 mm² lies between two grades; rounding decided."
+        ),
+        Flag.BUDDING_NOT_COUNTED: (
+            "Too many buds are missed, or too many candidates are none, or nobody knows: tumour buds are not "
+            "counted, and the candidates only say where to look."
         ),
         Flag.CERVICAL_ADEQUACY_UNKNOWN: (
             "Adequacy of the specimen was not measured, so the slide is not called negative."
@@ -234,6 +253,10 @@ _TEXT = MappingProxyType(
         Flag.GRADE_FOR_USUAL_TYPE: (
             "The grade by gland formation is made for adenocarcinoma NOS, and this looks like another "
             "subtype."
+        ),
+        Flag.GRADE_NOT_MEASURED: (
+            "How much of the tumour forms glands was not measured, so the carcinoma has no grade of "
+            "differentiation."
         ),
         Flag.GRADE_VARIES: "The least differentiated part of the tumour is of another grade than the whole.",
         Flag.HER2_DUAL_PROBE_NEEDED: (
@@ -366,16 +389,36 @@ _TEXT = MappingProxyType(
         Flag.SMEAR_FEW_LEUCOCYTES: (
             "White cells are under 1 x 10⁹/L, so the differential rests on 50 to 99 cells."
         ),
+        Flag.SMEAR_FIELDS_UNREADABLE: "Images of the smear could not be read; they are in no count.",
+        Flag.SMEAR_FIVE_CLASSES_ONLY: (
+            "A network named the white cells; it knows five classes, and blasts, immature and atypical "
+            "cells, smudge cells and nucleated red cells are none of them."
+        ),
+        Flag.SMEAR_MANY_UNCLASSIFIED: (
+            "More than a tenth of the white cells resemble none of the five classes."
+        ),
+        Flag.SMEAR_NOT_MONOLAYER: "Many fields are no monolayer: their red cells overlap or lie far apart.",
+        Flag.SMEAR_NO_CLASSIFIER: (
+            "White cells were counted and not named, as no classifier was at hand or allowed."
+        ),
+        Flag.SMEAR_NO_MONOLAYER: "No part of the slide that was read is monolayer.",
         Flag.SMEAR_NRBC: "Nucleated red cells were seen.",
         Flag.SMEAR_PLATELETS_DISAGREE: "The platelet estimate differs from the analyser by more than 25 %.",
         Flag.SMEAR_PLATELET_CLUMPS: (
             "Platelets clump or surround white cells, so no platelet number is given."
         ),
         Flag.SMEAR_POSITIVE: "The smear shows cells or changes that make it positive.",
+        Flag.SMEAR_RED_SHAPES_EXPERIMENTAL: (
+            "Experimental: a network that learnt from one hospital named the shapes of red cells."
+        ),
         Flag.SMEAR_REVIEW_CRITERIA: "Results meet criteria for a manual review of the smear.",
+        Flag.SMEAR_SCALE_FROM_RED_CELLS: (
+            "The images state no scale; it was judged by taking the median red cell for 7.5 µm."
+        ),
         Flag.SMEAR_SCHISTOCYTES: (
             "More schistocytes than normal, which is suspicious for thrombotic microangiopathy."
         ),
+        Flag.SMEAR_SLIDE_SAMPLED: "A part of the smear was read, spread evenly over it.",
         Flag.SMEAR_SMUDGE_AS_LYMPHOCYTES: "Smudge cells were counted as lymphocytes.",
         Flag.SMEAR_SMUDGE_CELLS: "Smudge cells were seen and are not in the differential.",
         Flag.SMEAR_TOO_FEW_CELLS: "Too few white cells were classified for a differential.",

@@ -5,7 +5,8 @@ python scripts/accuracy_biopsies.py --runs FOLDER [--data FOLDER] [--config colo
 
 No slides with a grade are at hand, so slides are put together: four fragments on glass, each of four images
 of EBHI-Seg side by side. A *pure* slide shows one class in all four; a *mixed* one shows a class in one
-fragment and images without neoplasia in the three others. Its true class is the worst of its images. Every
+fragment and images without neoplasia in the three others, one of kind *beside* images of the next milder
+grade. Its true class is the worst of its images. Every
 slide goes from file to rules as any slide does, by a network (FOLDER/foldN, see accuracy_colorectal.py) that
 has not learnt from its patients. Edges between the images are not tissue.
 
@@ -56,7 +57,9 @@ FRAGMENTS = 4
 WITHOUT_NEOPLASIA = ("normal", "polyp")
 SEED = 20
 SCRIPT = "scripts/accuracy_biopsies.py"
-KINDS = ("pure", "mixed")
+KINDS = ("pure", "mixed", "beside")
+BESIDE = {"high_grade_in": "low_grade_in", "adenocarcinoma": "high_grade_in"}
+"""A class, and the milder one that its fragment lies among."""
 NAMES = ("no neoplasia", "LGIN, serrated", "HGIN", "carcinoma")
 
 
@@ -66,7 +69,7 @@ class Biopsy:
 
     name: str
     kind: str
-    """``pure`` or ``mixed``."""
+    """``pure``, ``mixed`` or ``beside``."""
     label: str
     """Its worst class."""
     fragments: tuple[tuple[GradedImage, ...], ...]
@@ -110,7 +113,7 @@ def main() -> None:
     text = to_markdown(outcomes, mistakes)
     print(text)
     if arguments.card:
-        attach_metrics(arguments.card, [*other_metrics(arguments.card), *to_metrics(mistakes, tuning)])
+        attach_metrics(arguments.card, to_metrics(mistakes, tuning))
     if arguments.json:
         arguments.json.write_text(
             json.dumps([to_record(one) for one in outcomes], indent=1), encoding="utf-8"
@@ -177,7 +180,7 @@ def measure_mistakes(outcomes: Sequence[Outcome]) -> tuple[tuple[int, int, float
 
 
 def compose(images: Sequence[GradedImage], *, slides: int, seed: int) -> Iterator[Biopsy]:
-    """Yield slides of every class and kind; mixed ones of what is worse than no neoplasia only."""
+    """Yield slides of every class and kind."""
     random = np.random.default_rng(seed)
     mild = [one for one in images if one.label in WITHOUT_NEOPLASIA]
 
@@ -185,13 +188,23 @@ def compose(images: Sequence[GradedImage], *, slides: int, seed: int) -> Iterato
         chosen = random.choice(len(members), 4, replace=len(members) < 4)
         return tuple(members[index] for index in chosen)
 
+    def slide(label: str, kind: str, number: int, rest: Sequence[GradedImage]) -> Biopsy:
+        made = [fragment(rest) for _ in range(FRAGMENTS)]
+        made[int(random.integers(FRAGMENTS))] = fragment(of_class(label))
+        return Biopsy(f"{label}-{kind}-{number}", kind, label, tuple(made))
+
+    def of_class(label: str) -> list[GradedImage]:
+        return [one for one in images if one.label == label]
+
     for label in COLORECTAL_CLASSES:
-        own = [one for one in images if one.label == label]
-        for kind in KINDS if label not in WITHOUT_NEOPLASIA else KINDS[:1]:
+        rest = {"pure": of_class(label)}
+        if label not in WITHOUT_NEOPLASIA:
+            rest["mixed"] = mild
+        if label in BESIDE:
+            rest["beside"] = of_class(BESIDE[label])
+        for kind, others in rest.items():
             for number in range(slides):
-                made = [fragment(own if kind == "pure" else mild) for _ in range(FRAGMENTS)]
-                made[int(random.integers(FRAGMENTS))] = fragment(own)
-                yield Biopsy(f"{label}-{kind}-{number}", kind, label, tuple(made))
+                yield slide(label, kind, number, others)
 
 
 def paint(biopsy: Biopsy) -> NDArray[np.uint8]:
@@ -320,12 +333,6 @@ def to_metrics(mistakes: Sequence[tuple[int, int, float]], tuning: Sequence[Outc
         }
         for low, high, value in mistakes
     ]
-
-
-def other_metrics(card: Path) -> list[dict[str, Any]]:
-    """Return the metrics of a card that other scripts wrote."""
-    told = json.loads(card.read_text(encoding="utf-8"))["metrics"]
-    return [metric for metric in told if metric["script"] != SCRIPT]
 
 
 def summary(groups: Sequence[tuple[str, Sequence[Outcome]]]) -> str:

@@ -1,7 +1,8 @@
 """Measure the colorectal tissue network: four folds of patients, an outside set, ablations, robustness.
 
 python scripts/accuracy_colorectal.py --runs FOLDER [--data FOLDER] [--config colorectal-open] [--train]
-    [--ablation] [--plots FOLDER] [--docs docs/accuracy.md] [--card NAME.json] [--json FILE]
+    [--ablation] [--plots FOLDER] [--docs docs/accuracy.md] [--shipped NAME.json] [--card NAME.json]
+    [--json FILE]
 
 --train trains the folds that are not there yet, one after another, into FOLDER/foldN; --ablation trains the
 variants of fold 0 into FOLDER/ablation-NAME as well, with the steps of --ablation-steps. A training that was
@@ -22,6 +23,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from colorectal_tables import NAMES, draw, to_markdown
 from numpy.typing import NDArray
 
 from slidelab.models.labelled.colorectal import GradedImage, read_colorectal
@@ -50,8 +52,8 @@ from slidelab.workflows.learning.train_tissue import (
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 BEGIN, END = "<!-- begin colorectal -->", "<!-- end colorectal -->"
-GRADES = ("normal, polyp", "LGIN, serrated", "HGIN", "carcinoma")
-SHIPPED_FOLD = 0
+SHOWN_FOLD = 0
+"""The fold that is looked at more closely."""
 STRENGTHS = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0)
 SCALES = (0.7, 0.8, 0.9, 1.0, 1.1, 1.2, 1.3)
 ABLATIONS: Mapping[str, Mapping[str, Any]] = {
@@ -66,15 +68,6 @@ ABLATIONS: Mapping[str, Mapping[str, Any]] = {
     "+ consistency": {"pretrained": False, "frozen_stages": 0, "gland_weight": 0.0},
     "all three": {},
 }
-NAMES = {
-    "balanced_accuracy": ("balanced accuracy, 4 grades", 0.89),
-    "kappa": ("quadratic kappa, 4 grades", 0.95),
-    "auc": ("AUC, carcinoma against the rest", 0.99),
-    "dice": ("Dice of glands, mean of images", 0.90),
-    "ece": ("expected calibration error, 10 bins", 0.05),
-    "balanced_accuracy_6": ("balanced accuracy, 6 classes", None),
-    "accuracy": ("accuracy, 4 grades", None),
-}
 SPEED_SIDE = 1024
 SPEED_ROUNDS = 5
 
@@ -83,11 +76,14 @@ SPEED_ROUNDS = 5
 class Fold:
     """One trained network and what it said of patients that it has not seen."""
 
-    number: int
+    number: int | str
+    """Of the fold, or ``shipped``."""
     classifier: TissueClassifier
     readings: list[GradedReading]
     symmetric: list[GradedReading]
     outside: list[GradedReading]
+    steps: int = 0
+    """Of its training."""
 
     def chances(self, readings: Sequence[GradedReading]) -> NDArray[np.float64]:
         """Return probabilities under the fold's temperature."""
@@ -100,9 +96,11 @@ def main() -> None:
     torch.set_num_threads(arguments.threads)
     config = find_tissue_config(arguments.config)
     folds = [measure_fold(arguments, config, number) for number in range(config.folds)]
-    results = summarise(folds, config)
-    results["robustness"] = robustness(folds[SHIPPED_FOLD])
-    results["speed_s_per_mm2"] = speed(folds[SHIPPED_FOLD].classifier)
+    results = summarise(folds)
+    if arguments.shipped:
+        results["glas"].append(outside_figures(read_shipped(arguments)))
+    results["robustness"] = robustness(folds[SHOWN_FOLD])
+    results["speed_s_per_mm2"] = speed(folds[SHOWN_FOLD].classifier)
     if arguments.ablation:
         results["ablation"] = [
             ablate(arguments, config, name=name, changes=changes) for name, changes in ABLATIONS.items()
@@ -137,6 +135,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--ablation", action="store_true", help="train and measure the variants")
     parser.add_argument("--ablation-steps", type=int, default=200)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--shipped", type=Path, help="card of the network that ships: GlaS by it as well")
     parser.add_argument("--plots", type=Path)
     parser.add_argument("--docs", type=Path)
     parser.add_argument("--card", type=Path)
@@ -151,7 +150,8 @@ def changed(config: TissueConfig, **values: Any) -> TissueConfig:
 
 def measure_fold(arguments: argparse.Namespace, config: TissueConfig, number: int) -> Fold:
     """Train a fold where need be, and let its network look at its validation patients and at GlaS."""
-    own = changed(config, fold=number)
+    # A fold teaches fewer images: as many passes over them are fewer steps.
+    own = changed(config, fold=number, steps=round(config.steps * (config.folds - 1) / config.folds))
     folder = arguments.runs / f"fold{number}"
     card = folder / f"{config.name}.json"
     if not card.exists():
@@ -166,10 +166,18 @@ def measure_fold(arguments: argparse.Namespace, config: TissueConfig, number: in
         read_graded(classifier, validation),
         read_graded(classifier, validation, symmetries=True),
         read_graded(classifier, read_colorectal(arguments.data, ["glas"])),
+        own.steps,
     )
 
 
-def summarise(folds: Sequence[Fold], config: TissueConfig) -> dict[str, Any]:
+def read_shipped(arguments: argparse.Namespace) -> Fold:
+    """Let the network that ships look at GlaS; it has learnt from all patients of EBHI-Seg."""
+    classifier = load_tissue_classifier(arguments.shipped, device="cpu")
+    outside = read_graded(classifier, read_colorectal(arguments.data, ["glas"]))
+    return Fold("shipped", classifier, [], [], outside)
+
+
+def summarise(folds: Sequence[Fold]) -> dict[str, Any]:
     """Return the figures of all folds together, of each, and of the outside set."""
     classes = folds[0].classifier.classes
     readings = [one for fold in folds for one in fold.readings]
@@ -184,7 +192,7 @@ def summarise(folds: Sequence[Fold], config: TissueConfig) -> dict[str, Any]:
     return {
         "images": len(readings),
         "patients": len({one.image.case for one in readings}),
-        "steps": config.steps,
+        "steps": folds[0].steps,
         "pooled": plain(pooled),
         "symmetries": plain(turned),
         "folds": [fold_figures(fold) for fold in folds],
@@ -316,7 +324,7 @@ def ablate(
     arguments: argparse.Namespace, config: TissueConfig, *, name: str, changes: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Train one variant on fold 0, with fewer steps, and measure it."""
-    own = changed(config, fold=SHIPPED_FOLD, steps=arguments.ablation_steps, **changes)
+    own = changed(config, fold=SHOWN_FOLD, steps=arguments.ablation_steps, **changes)
     folder = arguments.runs / f"ablation-{name.replace(' ', '-').replace('+', 'with')}"
     card = folder / f"{config.name}.json"
     if not card.exists():
@@ -324,143 +332,13 @@ def ablate(
     classifier = load_tissue_classifier(card, device="cpu")
     validation = read_graded(classifier, read_graded_images(own, arguments.data)["validation"])
     outside = read_graded(classifier, read_colorectal(arguments.data, ["glas"]))
-    fold = Fold(SHIPPED_FOLD, classifier, validation, [], outside)
+    fold = Fold(SHOWN_FOLD, classifier, validation, [], outside)
     return {
         "name": name,
         "steps": own.steps,
         **fold_figures(fold),
         "glas_auc": outside_figures(fold)["auc"]["value"],
     }
-
-
-def number(value: float | None, digits: int = 3) -> str:
-    """Return a figure as text."""
-    return "-" if value is None else f"{value:.{digits}f}"
-
-
-def row(*cells: object) -> str:
-    """Return a line of a Markdown table."""
-    return "| " + " | ".join(str(cell) for cell in cells) + " |"
-
-
-def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """Return a Markdown table."""
-    return "\n".join([row(*head), row(*["---"] * len(head)), *(row(*cells) for cells in rows)])
-
-
-def with_interval(figure: Mapping[str, Any]) -> str:
-    """Return a figure with its interval."""
-    if figure["low"] is None:
-        return number(figure["value"])
-    return f"{number(figure['value'])} ({number(figure['low'])}-{number(figure['high'])})"
-
-
-def to_markdown(results: Mapping[str, Any], config: TissueConfig) -> str:
-    """Return all tables."""
-    pooled, turned = results["pooled"], results["symmetries"]
-    parts = [
-        f"Network `{config.name}`, {results['steps']} steps, at {config.mpp} um per px. EBHI-Seg: "
-        f"{results['images']} images of {results['patients']} patients, each judged by the one of "
-        f"{config.folds} networks that has not seen its patient. Intervals: 95 %, 2,000 draws of whole "
-        "patients; DeLong for areas under the curve.",
-        table(
-            ["figure", "wanted", "reached", "eight views averaged"],
-            [
-                [
-                    title,
-                    "-" if wanted is None else wanted,
-                    with_interval(pooled[key]),
-                    with_interval(turned[key]) if key in turned else "-",
-                ]
-                for key, (title, wanted) in NAMES.items()
-            ],
-        ),
-        "**Each fold**",
-        table(
-            ["fold", "images", *(title for title, _ in NAMES.values()), "temperature"],
-            [
-                [one["fold"], one["images"], *(number(one[key]) for key in NAMES), one["temperature"]]
-                for one in results["folds"]
-            ],
-        ),
-        "**Grades: experts (rows), network (columns)**",
-        confusion(results["grades"], GRADES),
-        "**Classes: experts (rows), network (columns)**",
-        confusion(results["classes"], [name.replace("_", " ") for name in results["class_names"]]),
-        *outside_parts(results),
-        *robust_parts(results),
-        f"Network alone: {results['speed_s_per_mm2']:.2f} processor seconds per mm2, on one thread.",
-    ]
-    if "ablation" in results:
-        parts += ablation_parts(results)
-    return "\n\n".join(parts) + "\n"
-
-
-def confusion(counts: Sequence[Sequence[int]], names: Sequence[str]) -> str:
-    """Return a confusion table."""
-    return table(["", *names], [[name, *line] for name, line in zip(names, counts, strict=True)])
-
-
-def outside_parts(results: Mapping[str, Any]) -> list[str]:
-    """Return the tables of the outside set."""
-    details = list(results["glas"][0]["mean_carcinoma"])
-    return [
-        "**GlaS, another laboratory and scanner, never learnt from** (the network of each fold; wanted AUC: "
-        "0.88 of benign against malignant; glands are connected pieces, as the set's own numbers were lost)",
-        table(
-            [
-                "fold",
-                "AUC",
-                "Dice",
-                "object Dice",
-                "object Hausdorff, um",
-                *(f"mean probability of carcinoma: {name}" for name in details),
-            ],
-            [
-                [
-                    f"{one['fold']}{' (shipped)' if one['fold'] == SHIPPED_FOLD else ''}",
-                    with_interval(one["auc"]),
-                    number(one["dice"]["value"]),
-                    number(one["object_dice"]["value"]),
-                    number(one["object_hausdorff"]["value"], 0),
-                    *(number(one["mean_carcinoma"][name], 2) for name in details),
-                ]
-                for one in results["glas"]
-            ],
-        ),
-    ]
-
-
-def robust_parts(results: Mapping[str, Any]) -> list[str]:
-    """Return the tables of other colours and scales."""
-    columns = ("balanced_accuracy", "kappa", "auc", "dice", "ece")
-    titles = [NAMES[name][0] for name in columns]
-    parts = []
-    for key, title, first in (
-        ("stain", "Colours changed at random (fold 0; 1 = as in training on nuclei)", "strength"),
-        ("scale", "Resolution mistaken by a factor (fold 0)", "factor"),
-    ):
-        lines = [
-            [level, *(number(figures[name]) for name in columns)]
-            for level, figures in results["robustness"][key].items()
-        ]
-        parts += [f"**{title}**", table([first, *titles], lines)]
-    return parts
-
-
-def ablation_parts(results: Mapping[str, Any]) -> list[str]:
-    """Return the table of the variants."""
-    columns = ("balanced_accuracy", "kappa", "auc", "dice", "ece")
-    return [
-        f"**What each part brings** (fold 0, {results['ablation'][0]['steps']} steps each)",
-        table(
-            ["variant", *(NAMES[name][0] for name in columns), "AUC, GlaS"],
-            [
-                [one["name"], *(number(one[name]) for name in columns), number(one["glas_auc"])]
-                for one in results["ablation"]
-            ],
-        ),
-    ]
 
 
 def card_metrics(results: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -484,52 +362,13 @@ def card_metrics(results: Mapping[str, Any]) -> list[dict[str, Any]]:
         metric("ebhi-seg", "four folds by patient, four networks", title, results["pooled"][key])
         for key, (title, _) in NAMES.items()
     ]
-    own = results["folds"][SHIPPED_FOLD]
-    rows += [
-        metric("ebhi-seg", "validation", title, {"value": own[key], "cases": own["images"]})
-        for key, (title, _) in NAMES.items()
-    ]
-    outside = results["glas"][SHIPPED_FOLD]
+    outside = results["glas"][-1]  # the network that ships, where it was given
     return [
         *rows,
         metric("glas", "all, never learnt from", "AUC, malignant against benign", outside["auc"]),
         metric("glas", "all, never learnt from", "Dice of glands, mean of images", outside["dice"]),
         metric("glas", "all, never learnt from", "object Dice", outside["object_dice"]),
     ]
-
-
-def draw(results: Mapping[str, Any], folder: Path) -> None:
-    """Draw the reliability diagram and the robustness curves: numbers alone, no image of the data."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    folder.mkdir(parents=True, exist_ok=True)
-    figure, axes = pyplot.subplots(figsize=(4.2, 4.2))
-    filled = [one for one in results["reliability"] if one[2]]
-    axes.plot([0, 1], [0, 1], color="0.7", linewidth=1)
-    axes.plot([one[3] for one in filled], [one[4] for one in filled], marker="o", color="#7a3b8f")
-    for one in filled:
-        axes.annotate(str(one[2]), (one[3], one[4]), textcoords="offset points", xytext=(6, -10), fontsize=7)
-    axes.set(
-        xlabel="Confidence",
-        ylabel="Share called right",
-        xlim=(0, 1),
-        ylim=(0, 1),
-        title="Four grades, EBHI-Seg",
-    )
-    figure.savefig(folder / "reliability.png", dpi=150, bbox_inches="tight")
-    figure, panels = pyplot.subplots(1, 2, figsize=(8.4, 3.4), sharey=True)
-    for panel, key, title in zip(
-        panels, ("stain", "scale"), ("Strength of colour change", "Factor of the resolution"), strict=True
-    ):
-        curve = results["robustness"][key]
-        for name in ("balanced_accuracy", "kappa", "auc", "dice"):
-            panel.plot(list(curve), [one[name] for one in curve.values()], marker=".", label=NAMES[name][0])
-        panel.set(xlabel=title, ylim=(0, 1.02))
-    panels[0].legend(fontsize=6)
-    figure.savefig(folder / "robustness.png", dpi=150, bbox_inches="tight")
 
 
 if __name__ == "__main__":

@@ -22,9 +22,9 @@ NECK_UM = 8.0
 """Two swellings are two glands if the neck between them is this much narrower, to each side, um."""
 SMOOTH_UM = 8.0
 """Widths are smoothed by this much (sigma) before necks are sought, um."""
-POOL_UM = 40.0
+POOL_UM = 80.0
 """Class probabilities are averaged over a Gaussian of this sigma, um, weighted by gland: the network learnt
-from one label per image of 290 um, so single cells of its map say less than their surroundings."""
+from one label per image of 290 um, whose width this Gaussian has."""
 UNCERTAIN_BELOW = 0.5
 """A gland whose likeliest class has a lower mean probability is uncertain and counted apart."""
 GROUP_PX = 1024

@@ -15,6 +15,7 @@ from ...models import COLLECTIONS, LabelledImage
 from ...models.labelled.signet import SIGNET_LABEL
 from ...tiling import atomic_file
 from ..runs.provenance import git_commit
+from .class_thresholds import class_thresholds
 from .detector_accuracy import (
     Comparison,
     best_threshold,
@@ -45,6 +46,7 @@ RESEARCH_WEIGHTS = "research-only"
 TARGETS = {
     "cell-detection": ("nuclei", "Nucleus"),
     "signet-ring-detection": ("signet-ring cells", SIGNET_LABEL),
+    "blood-cell-detection": ("red cells, white cells and platelets", "Cell"),
 }
 """What a model for a task finds, and what one of it is called where the network tells no classes."""
 
@@ -185,7 +187,7 @@ def publish_detector(
 
 
 def attach_metrics(card_path: Path, metrics: Sequence[Mapping[str, Any]]) -> ModelCard:
-    """Put measured figures into a card, in place of those that it holds.
+    """Put measured figures into a card, in place of those that the same scripts measured before.
 
     Parameters
     ----------
@@ -201,7 +203,10 @@ def attach_metrics(card_path: Path, metrics: Sequence[Mapping[str, Any]]) -> Mod
     """
     from ...models.card import ModelCard
 
-    values = ModelCard.read(card_path).model_dump() | {"metrics": [dict(metric) for metric in metrics]}
+    values = ModelCard.read(card_path).model_dump()
+    scripts = {metric.get("script") for metric in metrics}
+    others = [metric for metric in values["metrics"] if metric["script"] not in scripts]
+    values["metrics"] = [*others, *(dict(metric) for metric in metrics)]
     card = ModelCard.check(values, where=card_path.name)
     card.write(card_path)
     return card
@@ -210,8 +215,10 @@ def attach_metrics(card_path: Path, metrics: Sequence[Mapping[str, Any]]) -> Mod
 def _thresholds(comparisons: Sequence[Comparison], config: TrainingConfig) -> dict[str, float]:
     """Return the fields of `StarSettings` that a card holds."""
     fields = type(config).model_fields
-    given = ("tumour_share", "largest_radius_um", "views")
+    given = ("tumour_share", "largest_radius_um", "smallest_area_um2", "cover", "views")
     fixed = {name: getattr(config, name) for name in given if getattr(config, name) != fields[name].default}
+    if config.task == "blood-cell-detection":
+        return class_thresholds(comparisons, config.network_settings().classes) | fixed
     if not config.false_positives:
         return choose_thresholds(comparisons, config.network_settings().heats) | fixed
     return {"threshold": threshold_of_false_positives(comparisons, per_image=config.false_positives)} | fixed

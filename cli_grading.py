@@ -13,13 +13,16 @@ from .cli_options import (
     Json,
     LicensePolicy,
     Mpp,
+    Normalise,
     Out,
     Profile,
     Resume,
     RetryFailed,
     Scheduler,
     Slides,
+    StainProfileFile,
     Workers,
+    choose_normalisation,
     choose_scheduler,
     configure_logging,
     print_figures,
@@ -54,6 +57,18 @@ def grade_colorectal(  # noqa: PLR0913 -- one parameter per documented option of
     signet_model: Annotated[
         str, typer.Option(help="Detector of signet-ring cells: auto (none where none is at hand), or a name.")
     ] = "auto",
+    budding: Annotated[
+        bool,
+        typer.Option(
+            "--budding",
+            help="Resections: mark candidate tumour buds and their densest field. Experimental; not counted.",
+        ),
+    ] = False,
+    nuclei_model: Annotated[
+        str, typer.Option(help="Detector of nuclei for --budding: auto, or a name.")
+    ] = "auto",
+    normalise: Normalise = "none",
+    stain_profile: StainProfileFile = None,
     license_policy: LicensePolicy = "research",
     device: Device = "auto",
     workers: Workers = 0,
@@ -68,6 +83,7 @@ def grade_colorectal(  # noqa: PLR0913 -- one parameter per documented option of
     """Colorectal lesions by class, area and fragment: polyp, serrated, LGIN, HGIN, carcinoma, signet-ring."""
     from .workflows import RunOptions
     from .workflows.colorectal.tissue_reader import choose_signet, choose_tissue
+    from .workflows.colorectal.tumour_nuclei import choose_nuclei
     from .workflows.colorectal.workflow import ColorectalGrading
 
     configure_logging(debug=debug)
@@ -80,7 +96,13 @@ def grade_colorectal(  # noqa: PLR0913 -- one parameter per documented option of
         overwrite=not resume,
         clean=clean,
     )
-    workflow = ColorectalGrading(tissue=tissue, signet=signet, kind=kind)
+    workflow = ColorectalGrading(
+        tissue=tissue,
+        signet=signet,
+        kind=kind,
+        normalise=choose_normalisation(normalise, stain_profile, policy=license_policy),
+        nuclei=choose_nuclei(nuclei_model, policy=license_policy, device=device) if budding else None,
+    )
     run_slides(
         workflow,
         slides,
@@ -97,12 +119,21 @@ def bench_grade(
     mpp: Mpp = None,
     workers: Annotated[int, typer.Option(help="Worker processes, one thread each.")] = 2,
     no_signet: Annotated[bool, typer.Option("--no-signet", help="Leave these cells out.")] = False,
+    budding: Annotated[
+        bool, typer.Option("--budding", help="As a resection, with candidate tumour buds.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Seconds per mm2 of tissue from slide to colorectal report: plan, tiles by phase, report."""
     from .workflows.bench_grading import benchmark_grading
     from .workflows.colorectal.tissue_reader import choose_signet, choose_tissue
+    from .workflows.colorectal.tumour_nuclei import choose_nuclei
     from .workflows.colorectal.workflow import ColorectalGrading
 
-    workflow = ColorectalGrading(tissue=choose_tissue("auto"), signet=None if no_signet else choose_signet())
+    workflow = ColorectalGrading(
+        tissue=choose_tissue("auto"),
+        signet=None if no_signet else choose_signet(),
+        kind="resection" if budding else "biopsy",
+        nuclei=choose_nuclei() if budding else None,
+    )
     print_figures(benchmark_grading(slide, workflow=workflow, mpp=mpp, workers=workers), as_json=as_json)

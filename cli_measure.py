@@ -14,14 +14,17 @@ from .cli_options import (
     LicensePolicy,
     Model,
     Mpp,
+    Normalise,
     Out,
     Profile,
     Resume,
     RetryFailed,
     Scheduler,
     Slides,
+    StainProfileFile,
     Tumour,
     Workers,
+    choose_normalisation,
     choose_scheduler,
     configure_logging,
     run_slides,
@@ -72,6 +75,8 @@ def measure_immune(  # noqa: PLR0913 -- one parameter per documented option of t
     mpp: Mpp = None,
     tumour: Tumour = None,
     model: Model = "auto",
+    normalise: Normalise = "none",
+    stain_profile: StainProfileFile = None,
     license_policy: LicensePolicy = "research",
     device: Device = "auto",
     workers: Workers = 0,
@@ -98,7 +103,9 @@ def measure_immune(  # noqa: PLR0913 -- one parameter per documented option of t
         overwrite=not resume,
         clean=clean,
     )
-    workflow = _workflow(stain, {**own, "detector": detector, "tumour": tumour}, scheme=til_scheme)
+    shared: dict[str, Any] = {"detector": detector, "tumour": tumour}
+    shared["normalise"] = choose_normalisation(normalise, stain_profile, policy=license_policy)
+    workflow = _workflow(stain, {**own, **shared}, scheme=til_scheme)
     run_slides(
         workflow,
         slides,

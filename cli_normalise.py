@@ -6,15 +6,27 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from .cli_options import Debug, Json, Mpp, Workers, configure_logging, print_figures, print_json, say
+from .cli_options import (
+    Debug,
+    Device,
+    Json,
+    LicensePolicy,
+    Mpp,
+    Workers,
+    configure_logging,
+    print_figures,
+    print_json,
+    say,
+)
 
-__all__ = ["bench_stain", "normalise"]
+__all__ = ["bench_stain", "normalise", "train_stain"]
 
 
 def normalise(  # noqa: PLR0913 -- one parameter per documented option of the command line
     slide: Path,
     method: Annotated[
-        Literal["none", "reinhard", "macenko", "vahadane"], typer.Option(help="How colours are changed.")
+        Literal["none", "reinhard", "macenko", "vahadane", "cyclegan", "distilled"],
+        typer.Option(help="How colours are changed; the last two by a network, itself or its student."),
     ] = "macenko",
     out: Annotated[
         Path | None,
@@ -46,12 +58,14 @@ def normalise(  # noqa: PLR0913 -- one parameter per documented option of the co
             help="A .png to draw: fields of the slide as each method shows them.", show_default=False
         ),
     ] = None,
+    model: Annotated[str, typer.Option(help="Network of cyclegan and distilled: auto, or a name.")] = "auto",
+    license_policy: LicensePolicy = "research",
     mpp: Mpp = None,
     workers: Workers = 0,
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Write a slide in the colours of a target (H&E): fitted once per slide, applied pixel by pixel."""
+    """Write a slide in the colours of a target (H&E): fitted once per slide, the same for any tiling."""
     from .errors import SettingsError
     from .workflows.contact_sheet import draw_contact_sheet
     from .workflows.normalise import NormaliseSettings, normalise_slide
@@ -60,10 +74,14 @@ def normalise(  # noqa: PLR0913 -- one parameter per documented option of the co
     configure_logging(debug=debug)
     if out is None and contact_sheet is None:
         raise SettingsError("nothing to write", "Give --out X.ome.tiff, --out X.ome.zarr or --contact-sheet.")
-    settings = NormaliseSettings(method, tissue_only, None if lossless else quality, workers, mpp)
+    settings = NormaliseSettings(
+        method, tissue_only, None if lossless else quality, workers, mpp, model, license_policy
+    )
     told: dict[str, Any] = {}
     if contact_sheet is not None:
-        sheet = draw_contact_sheet(slide, contact_sheet, mpp=mpp, target=target)
+        sheet = draw_contact_sheet(
+            slide, contact_sheet, mpp=mpp, target=target, model=model, policy=license_policy
+        )
         told |= sheet.to_json()
         if not as_json:
             say(f"contact sheet: {contact_sheet}")
@@ -92,3 +110,35 @@ def bench_stain(
     from .workflows.bench_stain import benchmark_stain
 
     print_figures(benchmark_stain(image, side=side, rounds=rounds), as_json=as_json)
+
+
+def train_stain(  # noqa: PLR0913 -- one parameter per documented option of the command line
+    data: Annotated[Path, typer.Option(help="Folder of the known sets of H&E images, each a site.")],
+    config: Annotated[str, typer.Option(help="A .toml file, or the name of a configuration of slidelab.")],
+    out: Annotated[Path, typer.Option(help="Model folder; run again to go on.")] = Path("models"),
+    plain: Annotated[
+        bool, typer.Option("--plain", help="A plain CycleGAN, which is not told the stains, for comparison.")
+    ] = False,
+    device: Device = "auto",
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Throw an earlier run away.")] = False,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Train a network that gives H&E another look: card and weights in --out, progress in --out/training."""
+    from .workflows.learning.train_stain import find_stain_config, train_stain_model
+    from .workflows.runs.terminal import training_bar
+
+    configure_logging(debug=debug)
+    settings = find_stain_config(config, plain=plain)
+    with training_bar(settings.steps, quiet=as_json) as report:
+        card = train_stain_model(
+            settings, data=data, folder=out, device=device, overwrite=overwrite, report=report
+        )
+    if as_json:
+        print_json({"card": str(card), "weights": str(card.with_suffix(".safetensors"))})
+    else:
+        say(f"model: {card}")
+        say(
+            f"use it with: SLIDELAB_MODELS={out} slidelab normalise SLIDE --method cyclegan "
+            f"--model {settings.name} --out X.ome.tiff"
+        )

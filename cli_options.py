@@ -13,6 +13,7 @@ import typer
 if TYPE_CHECKING:
     from .workflows import CohortRun, RunOptions
     from .workflows.runs.workflow import Workflow
+    from .workflows.slides.normalisation import Normalisation
 
 __all__ = [
     "Clean",
@@ -22,14 +23,17 @@ __all__ = [
     "LicensePolicy",
     "Model",
     "Mpp",
+    "Normalise",
     "Out",
     "Profile",
     "Resume",
     "RetryFailed",
     "Scheduler",
     "Slides",
+    "StainProfileFile",
     "Tumour",
     "Workers",
+    "choose_normalisation",
     "choose_scheduler",
     "configure_logging",
     "print_figures",
@@ -50,6 +54,18 @@ LicensePolicy = Annotated[
     typer.Option(help="research, or permissive: refuse weights trained on data for research only."),
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")]
+Normalise = Annotated[
+    Literal["none", "reinhard", "macenko", "vahadane", "cyclegan", "distilled"],
+    typer.Option(help="Colours that networks see; stain is always measured on pixels as scanned."),
+]
+StainProfileFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--stain-profile",
+        help="Colours of the slide from an earlier run, in place of fitting them.",
+        show_default=False,
+    ),
+]
 Workers = Annotated[int, typer.Option(help="Parallel workers; 0 is one per core.")]
 Out = Annotated[Path, typer.Option(help="Results folder; run again to resume.")]
 Tumour = Annotated[
@@ -77,6 +93,15 @@ Slides = Annotated[
         help="Files, folders, globs, or a CSV list with columns path, mpp, id.", show_default=False
     ),
 ]
+
+
+def choose_normalisation(
+    method: str, profile: Path | None, *, policy: Literal["research", "permissive"]
+) -> Normalisation:
+    """Return what --normalise and --stain-profile ask for."""
+    from .workflows.slides.normalisation import Normalisation
+
+    return Normalisation.read(method, profile, policy=policy)
 
 
 def choose_scheduler(asked: str, *, runs_on_card: bool) -> str:

@@ -16,14 +16,17 @@ from .cli_options import (
     LicensePolicy,
     Model,
     Mpp,
+    Normalise,
     Out,
     Profile,
     Resume,
     RetryFailed,
     Scheduler,
     Slides,
+    StainProfileFile,
     Tumour,
     Workers,
+    choose_normalisation,
     choose_scheduler,
     configure_logging,
     run_slides,
@@ -56,8 +59,8 @@ def scoring_verb(name: str) -> Callable[[Callable[..., Any]], Callable[..., None
     """Make a verb of ``slidelab score`` from a function of the marker's own options.
 
     The function takes its options as keywords and returns what makes the workflow: a callable that is given
-    what all markers share (``detector``, ``tumour``, ``lab``). Slides, folders, models and scheduling come
-    from `_score`, so that every marker has them under the same names.
+    what all markers share (``detector``, ``tumour``, ``lab``, ``normalise``). Slides, folders, models and
+    scheduling come from `_score`, so that every marker has them under the same names.
     """
 
     def decorate(build: Callable[..., Builder]) -> Callable[..., None]:
@@ -97,6 +100,8 @@ def _score(  # noqa: PLR0913 -- one parameter per documented option of the comma
         typer.Option(help="A laboratory's thresholds, from slidelab calibrate.", show_default=False),
     ] = None,
     model: Model = "auto",
+    normalise: Normalise = "none",
+    stain_profile: StainProfileFile = None,
     license_policy: LicensePolicy = "research",
     device: Device = "auto",
     workers: Workers = 0,
@@ -121,7 +126,12 @@ def _score(  # noqa: PLR0913 -- one parameter per documented option of the comma
         overwrite=not resume,
         clean=clean,
     )
-    workflow = build(detector=detector, tumour=tumour, lab=None if lab is None else LabProfile.read(lab))
+    workflow = build(
+        detector=detector,
+        tumour=tumour,
+        lab=None if lab is None else LabProfile.read(lab),
+        normalise=choose_normalisation(normalise, stain_profile, policy=license_policy),
+    )
     run_slides(
         workflow,
         slides,

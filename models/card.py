@@ -44,11 +44,13 @@ Text = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
 Task = Literal[
     "cell-detection",
     "signet-ring-detection",
+    "blood-cell-detection",
+    "cell-classification",
     "tissue-classification",
     "stain-normalisation",
     "patch-classification",
 ]
-DETECTION_TASKS = ("cell-detection", "signet-ring-detection")
+DETECTION_TASKS = ("cell-detection", "signet-ring-detection", "blood-cell-detection")
 """Tasks of a `CellNetwork`. One that finds a single kind of cell has a task of its own, so that it is never
 taken where all nuclei are wanted."""
 Stain = Literal["H-DAB", "H&E", "Papanicolaou", "Romanowsky", "any", "unstated"]

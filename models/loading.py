@@ -54,6 +54,10 @@ def load_detector(model: ModelEntry | tuple[Path, Path], *, device: str = "auto"
         )
     try:
         given: dict[str, Any] = dict(card.thresholds)
+        of_classes = [given.pop(f"{name.lower()}_threshold", None) for name in card.classes]
+        if any(value is not None for value in of_classes):
+            usual = given.get("threshold", StarSettings.threshold)
+            given["class_thresholds"] = tuple(usual if value is None else value for value in of_classes)
         settings = StarSettings(**given)
     except TypeError as error:
         raise SettingsError(

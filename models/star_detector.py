@@ -53,6 +53,8 @@ class StarSettings:
     """Smaller outlines are debris."""
     views: int = 1
     """Turns of the image whose mean is taken, 1 to 8: steadier, and so many times slower."""
+    class_thresholds: tuple[float, ...] = ()
+    """Least height of a peak by class of the network, in place of ``threshold``; empty: one for all."""
 
 
 class StarDetector:
@@ -111,7 +113,7 @@ class StarDetector:
 
     def faint(self) -> StarDetector:
         """Return a detector that also reports nuclei of which the network is far from sure."""
-        settings = replace(self.settings, threshold=FAINT, tumour_threshold=FAINT)
+        settings = replace(self.settings, threshold=FAINT, tumour_threshold=FAINT, class_thresholds=())
         return self._with(settings)
 
     def _with(self, settings: StarSettings) -> StarDetector:
@@ -196,13 +198,17 @@ class StarDetector:
         """Threshold of the lowest peak that may count for anything."""
         settings = self.settings
         told = "tumour" in self.session.network.settings.heats
-        return min(settings.threshold, settings.tumour_threshold) if told else settings.threshold
+        least = min(settings.class_thresholds or (settings.threshold,))
+        return min(least, settings.tumour_threshold) if told else least
 
     def _chosen(self, found: _Found) -> _Found:
         """Drop debris, peaks below their heat map's threshold, and those that a stronger one covers."""
         settings, heats = self.settings, self.session.network.settings.heats
         keep = polygon_area(found.radii) * np.float32(self.mpp**2) >= settings.smallest_area_um2
-        enough = found.heats[:, heats.index("nucleus")] >= settings.threshold
+        threshold: float | Floats = settings.threshold
+        if settings.class_thresholds and len(found.classes):
+            threshold = np.array(settings.class_thresholds, np.float32)[found.classes.argmax(1)]
+        enough = found.heats[:, heats.index("nucleus")] >= threshold
         if "tumour" in heats:
             enough |= found.heats[:, heats.index("tumour")] >= settings.tumour_threshold
         found = found.select(keep & enough)

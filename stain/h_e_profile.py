@@ -21,10 +21,12 @@ REFERENCE = StainProfile(
     chromogen=(0.2159, 0.8012, 0.5581),
     source="reference H&E",
     strengths=(1.9705 / np.log(10.0), 1.0308 / np.log(10.0)),
+    middles=(0.18, 0.40),
 )
 """Vectors and strengths that go with Macenko 2009 in torchstain and its ancestors, in base 10.
 
-Only the white point differs, 255 for their 240: glass comes out white."""
+Only the white point differs, 255 for their 240: glass comes out white. The middles are ours: medians over the
+fields that nothing is measured on (``scripts/accuracy_stain.py --middles``)."""
 
 LARGEST_TURN_DEG = (22.0, 35.0)
 """How far fitted hematoxylin and eosin may lie from the reference.
@@ -34,6 +36,8 @@ LEAST_SEPARATION_DEG = 5.0
 """Vectors closer than this cannot be told apart: the condition number of the pair is above 23."""
 STRENGTH_PERCENTILE = 99.0
 """Percentile of the concentrations that stands for a stain's strength."""
+MIDDLES = (0.02, 0.9)
+"""A median outside of these shares of the strength is taken for the nearer: its odds are divided by."""
 
 
 def as_profile(
@@ -84,7 +88,15 @@ def as_profile(
         source=source,
         flags=found.flags,
         strengths=(first, second),
+        middles=_middles(amounts, (first, second)),
     )
+
+
+def _middles(amounts: Floats, strengths: tuple[float, float]) -> tuple[float, float]:
+    """Return the median of either stain's amounts as a share of its strength."""
+    shares = np.clip(np.median(amounts, axis=0) / np.array(strengths), *MIDDLES).round(6)
+    first, second = shares.tolist()
+    return first, second
 
 
 def _doubt(vectors: Floats) -> str | None:

@@ -9,28 +9,44 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import SettingsError
-from .density import rgb_to_density
 from .h_e_profile import LEAST_SEPARATION_DEG, REFERENCE
 from .macenko import fit_macenko
 from .profile import StainProfile, angle_deg
 from .reinhard import REINHARD_REFERENCE, ColourStatistics, fit_reinhard
 from .screening import can_normalise
-from .transfer import GLASS_DENSITY, ColourTransfer, Normalizer, SlideColours, StainTransfer, Unchanged
+from .transfer import (
+    BY_NETWORK,
+    ColourNormalizer,
+    ColourTransfer,
+    SlideColours,
+    StainTransfer,
+    Unchanged,
+    is_alike,
+)
 from .vahadane import fit_vahadane
 
-__all__ = ["fit_colours", "fit_normalizer", "make_normalizer", "method_of", "read_colours"]
+__all__ = [
+    "MOST_GAIN",
+    "check_profile",
+    "fit_colours",
+    "fit_normalizer",
+    "make_normalizer",
+    "method_of",
+    "read_colours",
+]
 
 MOST_GAIN = 4.0
 """A stain or channel is never strengthened more than this: noise would become tissue."""
-LEAST_LIKENESS = 0.6
-"""Correlation of the lightness of stained pixels before and after, below which a slide is left as it is.
 
-It is 0.80 or more in 70 fields of H&E; less than 1 since the two stains change by different factors."""
+LIKENESS_PIXELS = 200_000
+"""Pixels that are compared before and after."""
 
 _FITS: Mapping[str, Callable[[NDArray[np.uint8], tuple[float, float, float]], SlideColours]] = {
     "reinhard": fit_reinhard,
     "macenko": fit_macenko,
     "vahadane": fit_vahadane,
+    "cyclegan": fit_macenko,
+    "distilled": fit_macenko,
 }
 
 
@@ -44,7 +60,8 @@ def fit_colours(
     pixels : (..., 3) uint8 array
         Tissue pixels sampled over the whole slide; white where nothing was to be taken.
     method : str
-        ``reinhard``, ``macenko`` or ``vahadane``.
+        ``reinhard``, ``macenko`` or ``vahadane``; ``cyclegan`` and ``distilled`` begin with what ``macenko``
+        measures.
     background : (red, green, blue)
         White point, what clear glass reads.
 
@@ -64,7 +81,7 @@ def fit_normalizer(
     *,
     target: SlideColours | None = None,
     background: tuple[float, float, float] = (255.0, 255.0, 255.0),
-) -> Normalizer:
+) -> ColourNormalizer:
     """Fit what turns a slide into a target's look.
 
     Parameters
@@ -72,7 +89,7 @@ def fit_normalizer(
     pixels : (..., 3) uint8 array
         Tissue pixels sampled over the whole slide; white where nothing was to be taken.
     method : str
-        One of `METHODS`.
+        One of `METHODS` that needs no network.
     target : StainProfile or ColourStatistics, optional
         Colours of another slide, from `fit_colours`; by default the published reference.
     background : (red, green, blue)
@@ -80,7 +97,7 @@ def fit_normalizer(
 
     Returns
     -------
-    Normalizer
+    ColourNormalizer
         With a flag of `FALLBACKS`, and leaving pixels as they are, where the slide's colours cannot be told
         or the result would not look like the slide. It never fails on a sample.
     """
@@ -96,7 +113,7 @@ def make_normalizer(
     *,
     method: str | None = None,
     pixels: NDArray[np.uint8] | None = None,
-) -> Normalizer:
+) -> ColourNormalizer:
     """Make a normalizer of colours that were fitted before, such as read from a file.
 
     Parameters
@@ -116,6 +133,10 @@ def make_normalizer(
         If source and target are of different kinds, or the target's colours could not be told.
     """
     method = method or method_of(source)
+    if method in BY_NETWORK:
+        raise SettingsError(
+            f"{method} needs a network", "Choose the normalizer in workflows, which load networks."
+        )
     if target is not None and not can_normalise(target.flags):
         raise SettingsError(
             f"the target's colours could not be told: {', '.join(target.flags)}",
@@ -128,7 +149,7 @@ def make_normalizer(
     if isinstance(source, ColourStatistics):
         made = ColourTransfer(source, aim or REINHARD_REFERENCE, source.flags)
     else:
-        made = StainTransfer(_sound(source), _sound(aim or REFERENCE), source.flags)
+        made = StainTransfer(check_profile(source), check_profile(aim or REFERENCE), source.flags)
     if max(made.gains) > MOST_GAIN:
         return Unchanged(source, (*source.flags, "STAIN_PALE"), method)
     if pixels is not None and not _is_alike(made, pixels, background=source.background):
@@ -168,8 +189,14 @@ def _of_kind(target: SlideColours | None, kind: type[Any]) -> Any:
     return target
 
 
-def _sound(profile: StainProfile) -> StainProfile:
-    """Return a profile that can be computed with; files may have been edited by hand."""
+def check_profile(profile: StainProfile) -> StainProfile:
+    """Return a profile if it can be computed with; files may have been edited by hand.
+
+    Raises
+    ------
+    SettingsError
+        If it holds impossible numbers.
+    """
     numbers = np.array([profile.background, profile.hematoxylin, profile.chromogen], np.float64)
     white = numbers[0]
     if not np.isfinite(numbers).all() or not 1 <= white.min() <= white.max() <= 255:
@@ -180,14 +207,9 @@ def _sound(profile: StainProfile) -> StainProfile:
 
 
 def _is_alike(
-    normalizer: Normalizer, pixels: NDArray[np.uint8], *, background: tuple[float, float, float]
+    normalizer: ColourNormalizer, pixels: NDArray[np.uint8], *, background: tuple[float, float, float]
 ) -> bool:
-    """Tell whether what was lighter than its surroundings still is, over a sample of stained pixels."""
+    """Tell whether what was lighter than its surroundings still is, over a sample of pixels."""
     rgb = pixels.reshape(-1, 3)
-    rgb = rgb[:: max(1, len(rgb) // 200_000)]
-    rgb = rgb[rgb_to_density(rgb, background).mean(axis=1) > GLASS_DENSITY[1]].astype(np.float64)
-    before = rgb.sum(axis=1)
-    after = np.clip(normalizer.recolour(rgb), 0.0, 255.0).sum(axis=1)
-    if min(before.std(), after.std()) < 1e-9:
-        return False
-    return float(np.corrcoef(before, after)[0, 1]) >= LEAST_LIKENESS
+    rgb = rgb[:: max(1, len(rgb) // LIKENESS_PIXELS)]
+    return is_alike(rgb, normalizer.recolour(rgb.astype(np.float64)), background=background)

@@ -67,6 +67,8 @@ class StainProfile:
     """What the reader of a result must know, such as ``STAIN_NOT_H_DAB``."""
     strengths: tuple[float, float] | None = None
     """99th percentile of the slide's concentration of either stain, OD (base 10); None: not measured."""
+    middles: tuple[float, float] | None = None
+    """Median of either concentration as a share of its strength, 0-1; None: not measured."""
 
     @property
     def vectors(self) -> NDArray[np.float64]:
@@ -88,7 +90,10 @@ class StainProfile:
             "source": self.source,
             "flags": list(self.flags),
         }
-        return told if self.strengths is None else told | {"strengths": list(self.strengths)}
+        for name, pair in (("strengths", self.strengths), ("middles", self.middles)):
+            if pair is not None:
+                told[name] = list(pair)
+        return told
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Self:
@@ -106,7 +111,8 @@ class StainProfile:
                 chromogen=_triple(value["chromogen"]),
                 source=str(value["source"]),
                 flags=tuple(value["flags"]),
-                strengths=_strengths(value.get("strengths")),
+                strengths=_pair(value.get("strengths"), name="strengths"),
+                middles=_pair(value.get("middles"), name="middles"),
             )
         except (KeyError, TypeError, ValueError) as error:
             raise SettingsError(
@@ -304,13 +310,13 @@ def angle_deg(first: Any, second: Any) -> float:
     return float(np.degrees(np.arccos(np.clip(cosine, -1.0, 1.0))))
 
 
-def _strengths(values: Any) -> tuple[float, float] | None:
+def _pair(values: Any, *, name: str) -> tuple[float, float] | None:
     """Two positive floats, or None where nothing was measured."""
     if values is None:
         return None
     first, second = (float(value) for value in values)
     if not (0 < first < np.inf and 0 < second < np.inf):
-        raise ValueError(f"strengths {first} and {second}")
+        raise ValueError(f"{name} {first} and {second}")
     return first, second
 
 

@@ -9,6 +9,7 @@ from .runs.cohort import run_cohort
 from .runs.inputs import SlideInput, find_slides
 from .runs.run_folder import slides_to_retry
 from .runs.workflow import CohortRun, RunOptions, SlideOutcome
+from .slides.normalisation import Normalisation
 from .slides.tile_detector import choose_detector
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "EstrogenReceptor",
     "Her2",
     "Ki67",
+    "Normalisation",
     "Pdl1",
     "ProgesteroneReceptor",
     "RunOptions",

@@ -71,10 +71,11 @@ def benchmark_grading(
         for phase, seconds in summary.seconds.items():
             spent[phase] = spent.get(phase, 0.0) + seconds
     total = sum(spent.values())
+    networks = (workflow.tissue, workflow.signet, workflow.nuclei)
     parts = {name: clock[at + 1] - clock[at] for at, name in enumerate(("plan", "tiles", "report"))}
     return {
         "workflow": workflow.name,
-        "networks": ", ".join(each.name for each in (workflow.tissue, workflow.signet) if each is not None),
+        "networks": ", ".join(each.name for each in networks if each is not None),
         "workers": workers,
         "tissue_mm2": round(area, 3),
         "s_per_mm2": round((clock[-1] - clock[0]) / area, 3),

@@ -10,13 +10,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import SettingsError
+from ..models.registry import LicencePolicy
+from ..models.stain_loading import GeneratorFile
 from ..stain import (
     METHODS,
     Normalizer,
     SlideColours,
+    colours_for,
     likeness,
     method_of,
     normalised_median_intensity,
+    structure_kept,
 )
 from ..tiling import atomic_file
 from ..wsi import open_slide
@@ -43,7 +47,8 @@ class ContactSheet:
     path: Path
     """The picture."""
     methods: dict[str, dict[str, Any]]
-    """By method: ``ssim`` to the slide, ``nmi`` (normalised median intensity) and ``flags``."""
+    """By method: ``ssim`` and ``structure`` (`structure_kept`) to the slide, ``nmi`` (normalised median
+    intensity) and ``flags``."""
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values."""
@@ -51,7 +56,13 @@ class ContactSheet:
 
 
 def draw_contact_sheet(
-    path: Path, out: Path, *, mpp: float | None = None, target: Path | None = None
+    path: Path,
+    out: Path,
+    *,
+    mpp: float | None = None,
+    target: Path | None = None,
+    model: str = "auto",
+    policy: LicencePolicy = "research",
 ) -> ContactSheet:
     """Draw fields of a slide as they are and as each method shows them.
 
@@ -64,7 +75,11 @@ def draw_contact_sheet(
     mpp : float, optional
         um per level-0 pixel, in place of what the file says.
     target : Path, optional
-        Colours to aim at: a slide or an image, or a profile; a profile counts for its own method alone.
+        Colours to aim at: a slide or an image, or a profile; a profile counts for methods of its kind alone.
+    model : str
+        Network of ``cyclegan`` and ``distilled``.
+    policy : {"research", "permissive"}
+        Which networks may be used.
 
     Returns
     -------
@@ -74,7 +89,7 @@ def draw_contact_sheet(
     Raises
     ------
     SlidelabError
-        If the slide cannot be read or has no tissue.
+        If the slide cannot be read or has no tissue, or there is no such network.
     """
     if out.suffix.lower() != ".png":
         raise SettingsError(f"{out.name} is no PNG name", "End the contact sheet's name in .png.")
@@ -84,8 +99,9 @@ def draw_contact_sheet(
         raise SettingsError(f"{path.name} shows no tissue", "There is nothing to put on a contact sheet.")
     fields = _fullest(sample.pixels)
     columns: dict[str, tuple[Normalizer, list[Pixels]]] = {}
+    generator = GeneratorFile.find(model, policy=policy)
     for method in METHODS:
-        normalizer = choose_normalizer(sample, method, target=_target(target, method))
+        normalizer = choose_normalizer(sample, method, target=_target(target, method), generator=generator)
         columns[method] = (normalizer, [normalizer.apply(field) for field in fields])
     figures = {method: _judge(columns[method], fields, sample) for method in METHODS}
     with atomic_file(out) as temporary:
@@ -99,7 +115,7 @@ def _target(path: Path | None, method: str) -> SlideColours | None:
         return None
     if path.suffix.lower() == ".json":
         known = read_profile(path)
-        return known if method_of(known) == method else None
+        return known if method_of(known) == colours_for(method) else None
     return target_colours(path, method)
 
 
@@ -124,6 +140,7 @@ def _judge(
     return {
         "ssim": round(ssim, 4),
         "nmi": None if np.isnan(nmi) else round(nmi, 4),
+        "structure": round(structure_kept(np.stack(fields), np.stack(made)), 4),
         "flags": list(normalizer.flags),
     }
 

@@ -14,11 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import RunFolderError, SettingsError
-from ..stain import FALLBACKS, METHODS, Normalizer
+from ..models.registry import LicencePolicy
+from ..models.stain_loading import GeneratorFile
+from ..stain import BY_NETWORK, FALLBACKS, METHODS, Normalizer
 from ..tiling import TissueMask, atomic_file, available_cores, write_json
-from ..wsi import Plane, open_slide
+from ..wsi import open_slide
 from .runs.provenance import describe_software
 from .slides.image_zarr import make_ome_zarr
+from .slides.normalised_plane import NormalisedPlane
 from .slides.ome_tiff import TiffCodec, write_ome_tiff
 from .slides.pyramid import PyramidShape, pyramid_tiles
 from .slides.stain_fit import (
@@ -27,6 +30,7 @@ from .slides.stain_fit import (
     explain_stain_flag,
     read_profile,
     sample_slide,
+    stored_student,
     target_colours,
 )
 
@@ -52,6 +56,10 @@ class NormaliseSettings:
     """Threads; 0 is one per core."""
     mpp: float | None = None
     """um per level-0 pixel, in place of what the file says."""
+    model: str = "auto"
+    """Network of ``cyclegan`` and ``distilled``: a name of the registry, or the default one."""
+    policy: LicencePolicy = "research"
+    """Which networks may be used."""
 
     def __post_init__(self) -> None:
         """Refuse what makes no sense."""
@@ -145,21 +153,29 @@ def normalise_slide(
 
     Notes
     -----
-    A pixel's new colour follows from its own old one alone. Memory does not grow with the slide's height;
+    A pixel's new colour follows from its own old one alone, with ``cyclegan`` from its near
+    surroundings. Memory does not grow with the slide's height;
     with its width by 300 bytes per pixel.
     """
     settings = settings or NormaliseSettings()
     write = _writer(out)
     known = None if profile is None else read_profile(profile)
+    stored = None if profile is None or target else stored_student(profile, settings.method)
+    generator = None
+    if settings.method in BY_NETWORK and stored is None:
+        generator = GeneratorFile.find(settings.model, policy=settings.policy)
     aim = None if target is None or settings.method == "none" else target_colours(target, settings.method)
     clock = [time.perf_counter()]
     with open_slide(path, mpp=settings.mpp, salvage=True) as slide:
         plane = slide.plane(slide.mpp)
         sample = sample_slide(slide)
         clock.append(time.perf_counter())
-        normalizer = choose_normalizer(sample, settings.method, profile=known, target=aim)
+        normalizer = stored or choose_normalizer(
+            sample, settings.method, profile=known, target=aim, generator=generator
+        )
         clock.append(time.perf_counter())
-        reader = _Recoloured(plane, normalizer, sample.tissue if settings.tissue_only else None)
+        seen = NormalisedPlane(plane, normalizer)
+        reader = _Recoloured(seen, sample.tissue if settings.tissue_only else None)
         try:
             out.parent.mkdir(parents=True, exist_ok=True)
             write(out, reader, settings, progress)
@@ -241,8 +257,7 @@ def _write_zarr(
 class _Recoloured:
     """The slide at level 0 in its new colours, read window by window."""
 
-    plane: Plane
-    normalizer: Normalizer
+    plane: NormalisedPlane
     tissue: TissueMask | None
     """Everything else stays white; None: no limit."""
 
@@ -254,7 +269,7 @@ class _Recoloured:
     def read(self, x: int, y: int, width: int, height: int) -> NDArray[np.uint8]:
         """Return a window inside of the plane."""
         if self.tissue is None:
-            return self.normalizer.apply(self.plane.read(x, y, width, height))
+            return self.plane.read(x, y, width, height)
         ground, scale = self.tissue, self.plane.downsample / self.tissue.downsample
         rows, columns = (
             ((start + np.arange(size) + 0.5) * scale).astype(np.int64).clip(0, end - 1)
@@ -263,7 +278,7 @@ class _Recoloured:
         inside = ground.mask[np.ix_(rows, columns)]
         if not inside.any():
             return np.full((height, width, 3), 255, np.uint8)
-        pixels = self.normalizer.apply(self.plane.read(x, y, width, height))
+        pixels = self.plane.read(x, y, width, height)
         return np.where(inside[..., None], pixels, np.uint8(255))
 
 

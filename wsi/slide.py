@@ -69,7 +69,7 @@ class Slide:
         self._salvage = salvage
         self._lock = threading.Lock()
         self.path = path
-        reader = open_reader(path)
+        reader = self._open(path)
         facts = self.facts = reader.facts
         self.vendor: str = facts.vendor
         self.levels: tuple[Level, ...] = facts.levels
@@ -89,6 +89,10 @@ class Slide:
             reader.close()
             raise
         self._reader = SalvagingReader(reader) if salvage else reader
+
+    def _open(self, path: Path) -> Reader:
+        """Return the reader of the file; slides of several files have their own."""
+        return open_reader(path)
 
     @property
     def damage(self) -> tuple[Region, ...]:

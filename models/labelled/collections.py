@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ...errors import SettingsError, SlideNotFoundError
-from . import he, ihc, signet
+from . import he, ihc, signet, smear_fields
 from .image import LabelledImage
 
 __all__ = ["COLLECTIONS", "HE_SETS", "KI67_SETS", "Collection", "read_collection"]
@@ -22,7 +22,7 @@ class Collection:
     folder: str
     """Folder that its folder lies in."""
     stain: str
-    """``H-DAB`` or ``H&E``."""
+    """``H-DAB``, ``H&E`` or ``Romanowsky``."""
     licence: str
     """Licence of the images, as far as stated."""
     source: str
@@ -32,7 +32,7 @@ class Collection:
     read: Callable[[Path], Iterator[LabelledImage]]
     """Its reader."""
     target: str = "nuclei"
-    """What is marked: ``nuclei`` of all kinds, or only ``signet-ring cells``."""
+    """What is marked: ``nuclei`` of all kinds, only ``signet-ring cells``, or ``blood cells``."""
 
 
 COLLECTIONS = {
@@ -156,6 +156,26 @@ COLLECTIONS = {
             False,
             signet.read_signet,
             target="signet-ring cells",
+        ),
+        Collection(
+            "bccd",
+            "bloodsmear",
+            "Romanowsky",
+            "MIT",
+            "BCCD, Shenggan/BCCD_Dataset @ d272fb14cdff",
+            True,
+            smear_fields.read_bccd,
+            target="blood cells",
+        ),
+        Collection(
+            "draaslan-rbc-wbc",
+            "bloodsmear",
+            "Romanowsky",
+            "MIT",
+            "Aslan 2020, draaslan/blood-cell-detection-dataset @ 721d642c0948",
+            True,
+            smear_fields.read_draaslan,
+            target="blood cells",
         ),
     )
 }

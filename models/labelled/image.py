@@ -47,6 +47,11 @@ class LabelledImage:
     """Label of each nucleus in the instance map, 0 where it has no outline: (N,)."""
     load_instances: Callable[[], NDArray[np.int32]] | None = field(default=None, repr=False)
     """Returns the instance map, (H, W), 0 = background; None when only points were marked."""
+    ellipses: NDArray[np.float64] | None = field(default=None, repr=False)
+    """Outlines of cells that may overlap, in place of an instance map: centre x, y and half width and height
+    of the ellipse in the box of each cell, px of the image: (N, 4)."""
+    load_known: Callable[[], NDArray[np.bool_]] | None = field(default=None, repr=False)
+    """Returns where it is known what the image shows, (H, W), in place of ``region``."""
     shape_scored: bool = True
     """False when outlines were bent or merged by others: fit to train on, not to score shapes."""
     part: str | None = None
@@ -74,12 +79,15 @@ class LabelledImage:
         -------
         (height, width) bool array
         """
-        if self.region is None:
-            return np.ones((height, width), bool)
-        from PIL import Image
+        if self.load_known is not None:
+            mask = self.load_known()
+        elif self.region is not None:
+            from PIL import Image
 
-        with Image.open(self.region) as opened:
-            mask = np.asarray(opened.convert("L")) > 127
+            with Image.open(self.region) as opened:
+                mask = np.asarray(opened.convert("L")) > 127
+        else:
+            return np.ones((height, width), bool)
         rows = ((np.arange(height) + 0.5) * mask.shape[0] / height).astype(int)
         columns = ((np.arange(width) + 0.5) * mask.shape[1] / width).astype(int)
         return np.asarray(mask[np.ix_(rows, columns)])
@@ -92,7 +100,7 @@ class LabelledImage:
         x, y : (N,) float array
             Points, px of the image.
         """
-        if self.region is None:
+        if self.region is None and self.load_known is None:
             return np.ones(np.shape(x), bool)
         from ...wsi import open_slide
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from .config import TrainingConfig
-from .crops import Crop, StainJitter, draw_crop, jitter_stain
+from .crops import JITTERS, Crop, StainJitter, draw_crop, jitter_stain
 from .samples import Sample
 
 __all__ = ["CropSource", "draw_ahead"]
@@ -63,8 +63,9 @@ class CropSource(torch.utils.data.IterableDataset[Batch]):
             else:
                 sample = self.samples[int(random.choice(len(self.samples), p=self.weights))]
             crops.append(draw_crop(sample, random, side=config.crop_px, rays=self.rays))
+        jitter = JITTERS.get(config.stain, StainJitter())
         images = jitter_stain(
-            np.stack([crop.image for crop in crops]), random, stain=config.stain, jitter=StainJitter()
+            np.stack([crop.image for crop in crops]), random, stain=config.stain, jitter=jitter
         )
         return _collate(images, crops)
 

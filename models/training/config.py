@@ -25,9 +25,9 @@ class TrainingConfig(SettingsFile):
 
     name: str = Field(pattern=NAME_PATTERN)
     """Name of the model: ``<task>-<arch>.<dataset>``."""
-    stain: Literal["H-DAB", "H&E"]
+    stain: Literal["H-DAB", "H&E", "Romanowsky"]
     """What the images are stained with."""
-    task: Literal["cell-detection", "signet-ring-detection"] = "cell-detection"
+    task: Literal["cell-detection", "signet-ring-detection", "blood-cell-detection"] = "cell-detection"
     """What the card says that it is for (`DETECTION_TASKS`)."""
     sources: dict[str, Positive] = Field(default_factory=dict)
     """Collections, or sets of a manifest, and how often each is drawn from, relative to the others; empty =
@@ -95,6 +95,10 @@ class TrainingConfig(SettingsFile):
     threshold of the highest F1 instead, which needs images with every nucleus marked."""
     largest_radius_um: Positive = 10.0
     """`StarSettings.largest_radius_um`."""
+    smallest_area_um2: Positive = 8.0
+    """`StarSettings.smallest_area_um2`."""
+    cover: Share = 0.7
+    """`StarSettings.cover`."""
     seed: Count = 2026
     """Of all random choices."""
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from .ellipses import ellipse_radii, shift_ellipses, turn_ellipses
 from .samples import Sample
 
 __all__ = ["Crop", "StainJitter", "draw_crop", "jitter_stain"]
@@ -50,8 +51,11 @@ class StainJitter:
 
 
 HEMATOXYLIN = (0.65, 0.70, 0.29)
-SECOND = {"H-DAB": (0.27, 0.57, 0.78), "H&E": (0.07, 0.99, 0.11)}
-"""Ruifrok and Johnston's stain vectors (Anal. Quant. Cytol. Histol. 23, 2001): directions to vary along."""
+SECOND = {"H-DAB": (0.27, 0.57, 0.78), "H&E": (0.07, 0.99, 0.11), "Romanowsky": (0.07, 0.99, 0.11)}
+"""Ruifrok and Johnston's stain vectors (Anal. Quant. Cytol. Histol. 23, 2001): directions to vary along. On
+smears azure and eosin take the places of hematoxylin and eosin."""
+JITTERS = {"Romanowsky": StainJitter(hematoxylin=(0.5, 1.6), second=(0.6, 1.5), hue=0.08, tint=0.08)}
+"""How much the colours of a stain are varied where it is not as usual: smears differ more than sections."""
 
 
 @dataclass(frozen=True)
@@ -109,6 +113,7 @@ def draw_crop(sample: Sample, random: np.random.Generator, *, side: int, rays: i
         ids=sample.ids[inside],
         heats=sample.heats[inside],
         classes=sample.classes[inside],
+        ellipses=shift_ellipses(sample.ellipses, inside, x=left, y=top),
     )
     return _targets(_turn(cut, int(random.integers(8)), side=side), random, rays=rays)
 
@@ -129,6 +134,7 @@ def _fit(sample: Sample, side: int) -> tuple[NDArray[np.uint8], NDArray[np.int32
 def _turn(cut: Sample, number: int, *, side: int) -> Sample:
     """Mirror and turn by quarters: one of the eight symmetries of the square."""
     image, instances, known, x, y = cut.image, cut.instances, cut.known, cut.x, cut.y
+    ellipses = turn_ellipses(cut.ellipses, number, side=side)
     if number >= 4:
         image, known, x = image[:, ::-1], known[:, ::-1], side - x
         instances = None if instances is None else instances[:, ::-1]
@@ -136,7 +142,8 @@ def _turn(cut: Sample, number: int, *, side: int) -> Sample:
         image, known = np.rot90(image), np.rot90(known)
         instances = None if instances is None else np.rot90(instances)
         x, y = y, side - x
-    return replace(cut, image=np.ascontiguousarray(image), instances=instances, known=known, x=x, y=y)
+    image = np.ascontiguousarray(image)
+    return replace(cut, image=image, instances=instances, known=known, x=x, y=y, ellipses=ellipses)
 
 
 def _targets(cut: Sample, random: np.random.Generator, *, rays: int) -> Crop:
@@ -160,7 +167,10 @@ def _targets(cut: Sample, random: np.random.Generator, *, rays: int) -> Crop:
     jitter = random.integers(-1, 2, (int(read.sum()), 2))
     places = np.stack([cut.y[read] // 2, cut.x[read] // 2], 1).astype(np.int64) + jitter
     places = places.clip(0, grid - 1)
-    radii, ray_weight = _radii(cut.instances, places, cut.ids[read], rays=rays)
+    if cut.ellipses is None:
+        radii, ray_weight = _radii(cut.instances, places, cut.ids[read], rays=rays)
+    else:
+        radii, ray_weight = ellipse_radii(cut.ellipses[read], places, rays=rays, side=side)
     return Crop(cut.image, heat, weight, places, radii, ray_weight, cut.classes[read])
 
 

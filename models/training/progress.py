@@ -16,9 +16,8 @@ import torch
 
 from ...errors import RunFolderError
 from ..labelled import LabelledImage
-from .config import TrainingConfig
 from .learner import LOSSES
-from .tissue.config import TissueConfig
+from .settings_file import SettingsFile
 
 __all__ = [
     "BEST",
@@ -42,7 +41,7 @@ ELSEWHERE = "Choose another folder, or --overwrite to begin anew."
 
 
 class Learns(Protocol):
-    """What learns and can be put away: `Learner`, or the one of tissue networks."""
+    """What learns and can be put away: `Learner`, or one of another kind of network."""
 
     device: torch.device
     """Where."""
@@ -87,7 +86,7 @@ def digest_names(names: Iterable[str]) -> str:
     return hashlib.sha256("\n".join(sorted(names)).encode()).hexdigest()
 
 
-def claim_folder(folder: Path, config: TrainingConfig | TissueConfig) -> None:
+def claim_folder(folder: Path, config: SettingsFile) -> None:
     """Write the settings of a run into its folder, or make sure that they are those of the run there.
 
     Raises

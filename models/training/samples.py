@@ -39,6 +39,9 @@ class Sample:
     """Index of the class, -1 if unknown: (N,)."""
     complete: tuple[bool, ...]
     """Whether all nuclei of each heat map were marked: (heats,)."""
+    ellipses: NDArray[np.float64] | None = None
+    """Outlines of cells that may overlap, in place of an instance map: centre x, y, half width, half height
+    of each, px: (N, 4)."""
 
 
 def load_samples(
@@ -83,6 +86,7 @@ def load_samples(
                 heats=_heats(image, heats),
                 classes=np.array([_index(classes, label) for label in image.labels], np.int64),
                 complete=tuple(_is_complete(image, heat) for heat in heats),
+                ellipses=None if image.ellipses is None else image.ellipses * scale,
             )
         )
     return samples

@@ -98,6 +98,7 @@ class PaintReader:
     mpp: float = MPP
     reach_px: int = 40
     gland_threshold: float = 0.5
+    learnt_colours: str = "none"
     mistakes: tuple[tuple[int, int, float], ...] = ()
     licence: str = "none"
     sha256: str = "0" * 64

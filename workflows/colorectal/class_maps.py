@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from functools import partial
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -46,8 +45,8 @@ class SlideMaps:
     """um per cell of ``glands``."""
     downsample: float
     """Level-0 px per cell of ``glands``."""
-    nuclei: TumourNuclei = field(default_factory=partial(TumourNuclei.joined, ()))
-    """Epithelial nuclei near carcinoma, where somebody looked for budding."""
+    nuclei: TumourNuclei | None = None
+    """Epithelial nuclei near carcinoma; None: nobody looked for them."""
 
 
 def stitch_maps(
@@ -88,7 +87,7 @@ def stitch_maps(
         fine = slice(top * GLAND_STEP, (top + height) * GLAND_STEP)
         glands[fine, left * GLAND_STEP : (left + width) * GLAND_STEP] = part.glands
         cells.append(part.signet)
-        nuclei.append(part.nuclei)
+        nuclei += [] if part.nuclei is None else [part.nuclei]
     um = plan.mpp * STRIDE
     _write_image(root, "classes", classes, um=um, chunk=CHUNK)
     _write_image(
@@ -104,7 +103,7 @@ def stitch_maps(
         signet.select(order),
         mpp=plan.mpp * step,
         downsample=plan.downsample * step,
-        nuclei=found.select(np.lexsort((found.x, found.y))),
+        nuclei=found.select(np.lexsort((found.x, found.y))) if nuclei else None,
     )
 
 

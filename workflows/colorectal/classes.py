@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["LESION_CLASSES", "SIGNET_COLOR", "UNCERTAIN", "ShownClass", "class_named"]
+__all__ = ["BUD_COLOR", "LESION_CLASSES", "SIGNET_COLOR", "UNCERTAIN", "ShownClass", "class_named"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +38,8 @@ UNCERTAIN = ShownClass("uncertain", "Uncertain", "#5c6670")
 """Glands of which the network is not sure enough to name a class."""
 SIGNET_COLOR = "#c800c8"
 """Of signet-ring cells."""
+BUD_COLOR = "#1a1a1a"
+"""Of candidate tumour buds, and of the field that holds most."""
 
 
 def class_named(key: str) -> ShownClass:

@@ -1,4 +1,4 @@
-"""Lesions, fragments, glands and signet-ring cells as GeoJSON that QuPath opens by drag and drop."""
+"""Lesions, fragments, glands, signet-ring cells and bud candidates as GeoJSON that QuPath opens."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ import numpy as np
 from ...tiling import atomic_file
 from ..slides.outline import outline_mask
 from .class_maps import SlideMaps
-from .classes import LESION_CLASSES, SIGNET_COLOR, UNCERTAIN, ShownClass
+from .classes import BUD_COLOR, LESION_CLASSES, SIGNET_COLOR, UNCERTAIN, ShownClass
 from .findings import Findings
+from .tumour_buds import BudCandidates, disc_outline
 
 if TYPE_CHECKING:
     import shapely
@@ -27,12 +28,16 @@ NAMESPACE = uuid.UUID("0d7d4f6c-0c5b-5b34-8f0f-5e7b5f7c2f53")
 DECIMALS = 1
 """Coordinates to 0.1 px."""
 SIGNET = ShownClass("signet_ring", "Signet-ring cell", SIGNET_COLOR)
+BUD = ShownClass("bud", "Tumour bud, candidate", BUD_COLOR)
+CLUSTER = ShownClass("cluster", "Tumour cell cluster, candidate", BUD_COLOR)
 
 Origin = tuple[float, float]
 
 
 def write_lesions(path: Path, findings: Findings, *, origin: Origin = (0.0, 0.0)) -> None:
-    """Write fragments and lesions as annotations; equal findings give equal bytes.
+    """Write fragments, lesions and the field with most bud candidates as annotations.
+
+    Equal findings give equal bytes.
 
     Parameters
     ----------
@@ -64,12 +69,16 @@ def write_lesions(path: Path, findings: Findings, *, origin: Origin = (0.0, 0.0)
         }
         kept = {"objectType": "annotation", "name": lesion.name, "isLocked": True}
         features.append(_feature(lesion.outline, origin, kept | _classification(lesion.kind), measured))
+    if findings.buds is not None:
+        features += _field(findings.buds, origin)
     with atomic_file(path) as temporary:
         temporary.write_text("".join(_collection(features)), encoding="utf-8")
 
 
 def write_objects(path: Path, findings: Findings, maps: SlideMaps, *, origin: Origin = (0.0, 0.0)) -> None:
-    """Write glands and signet-ring cells as detections, compressed; equal findings give equal bytes.
+    """Write glands, signet-ring cells and bud candidates as detections, compressed.
+
+    Equal findings give equal bytes.
 
     Parameters
     ----------
@@ -90,7 +99,7 @@ def write_objects(path: Path, findings: Findings, maps: SlideMaps, *, origin: Or
 
 
 def _objects(findings: Findings, maps: SlideMaps, origin: Origin) -> Iterator[str]:
-    """Yield a feature per gland, then one per signet-ring cell."""
+    """Yield a feature per gland, then one per signet-ring cell, then one per bud candidate."""
     import shapely
     from scipy import ndimage
 
@@ -114,6 +123,34 @@ def _objects(findings: Findings, maps: SlideMaps, origin: Origin) -> Iterator[st
         ):
             kept = {"objectType": "detection"} | _classification(SIGNET)
             yield _feature(shapely.Point(x, y), origin, kept, {"Detection probability": float(value)})
+    if findings.buds is not None:
+        yield from _candidates(findings.buds, origin)
+
+
+def _candidates(buds: BudCandidates, origin: Origin) -> Iterator[str]:
+    """Yield a point per candidate bud or larger cluster."""
+    import shapely
+
+    for x, y, cells, is_bud in zip(buds.x, buds.y, buds.cells, buds.is_bud, strict=True):
+        kept = {"objectType": "detection"} | _classification(BUD if is_bud else CLUSTER)
+        yield _feature(shapely.Point(x, y), origin, kept, {"Nuclei": int(cells)})
+
+
+def _field(buds: BudCandidates, origin: Origin) -> list[str]:
+    """Return the field with most candidates as an annotation, if there is one."""
+    import shapely
+
+    if buds.disc is None:
+        return []
+    name = "Densest field of bud candidates, 0.785 mm²"
+    kept = {"objectType": "annotation", "name": name, "isLocked": True}
+    measured = {
+        "Candidate buds": buds.disc.count,
+        "Candidate clusters": buds.clusters_in_disc,
+        "Tissue mm^2": buds.tissue_mm2,
+    }
+    outline = shapely.Polygon(disc_outline(buds.disc, mpp=buds.level0_mpp))
+    return [_feature(outline, origin, kept | _classification(BUD), measured)]
 
 
 def _classification(kind: ShownClass) -> dict[str, Any]:

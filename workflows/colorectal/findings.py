@@ -24,7 +24,8 @@ from .lesions import Lesion, find_lesions
 from .plan import GradingPlan
 from .tile import SignetCells
 from .tissue_reader import Mistakes
-from .tumour_field import measure_tumour
+from .tumour_buds import BudCandidates, find_buds
+from .tumour_field import tumour_evidence
 
 __all__ = ["Findings", "examine", "false_mm2", "uncertain_by_rank"]
 
@@ -52,6 +53,8 @@ class Findings:
     """Area of glands without a certain class, mm2, by the rank that they more likely than not reach."""
     tumour: GradingEvidence | None = None
     """What was measured of a carcinoma on a resection."""
+    buds: BudCandidates | None = None
+    """Candidate tumour buds of a carcinoma on a resection; None: nobody looked."""
 
     @property
     def uncertain_mm2(self) -> float:
@@ -120,6 +123,10 @@ def examine(
         )
         for number, each in enumerate(pieces.fragments, start=1)
     )
+    # A biopsy is smaller than the window that has to lie inside the tumour, and has no invasive front.
+    tissue, is_resection = on_maps > 0, kind == "resection"
+    is_looked_for = is_resection and maps.nuclei is not None
+    buds = find_buds(glands, maps, tissue=tissue) if is_looked_for else None
     return Findings(
         pieces=pieces,
         glands=glands,
@@ -129,8 +136,8 @@ def examine(
         signet_excluded=excluded,
         evidence=evidence,
         uncertain_by_rank=uncertain_by_rank(glands),
-        # A biopsy is smaller than the window that has to lie inside the tumour.
-        tumour=measure_tumour(glands, maps, tissue=on_maps > 0) if kind == "resection" else None,
+        tumour=tumour_evidence(glands, maps, tissue=tissue, buds=buds) if is_resection else None,
+        buds=buds,
     )
 
 

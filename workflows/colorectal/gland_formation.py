@@ -1,7 +1,7 @@
 """How much tumour epithelium forms glands, told by lumens. Measured, found wanting, and not reported.
 
 On graded images the share does not fall with the grade (``scripts/accuracy_tumour.py``): necrosis and mucin
-fill lumens of well formed glands, and cracks beside solid tumour look like lumens. So no slide is graded by it.
+fill lumens of well formed glands, and cracks beside solid tumour look like lumens. No slide is graded by it.
 """
 
 from __future__ import annotations

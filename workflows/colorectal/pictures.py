@@ -25,10 +25,11 @@ from ..report.pictures import (
 )
 from ..slides.outline import outline_mask
 from .class_maps import SlideMaps
-from .classes import LESION_CLASSES, SIGNET_COLOR, UNCERTAIN
+from .classes import BUD_COLOR, LESION_CLASSES, SIGNET_COLOR, UNCERTAIN
 from .findings import Findings
 from .glands import GlandTable
 from .lesions import Lesion
+from .tumour_buds import BudCandidates, disc_outline
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -127,6 +128,9 @@ def draw_lesions(view: SlideView, *, named: Sequence[Lesion] = ()) -> bytes:
         x, y = (getattr(findings.signet, name)[::step] / view.downsample for name in "xy")
         axes.scatter(x, y, s=14, facecolors="none", edgecolors=SIGNET_COLOR, linewidths=0.9)
         legend.append((SIGNET_COLOR, "Signet-ring cell", False))
+    if findings.buds is not None and findings.buds.disc is not None:
+        _draw_buds(axes, findings.buds, unit=view.downsample)
+        legend.append((BUD_COLOR, "Bud candidate", False))
     legend_below(figure, [*legend, *left_out], size=legend_size(len(legend) + len(left_out)))
     return png(figure)
 
@@ -208,6 +212,16 @@ def draw_close_up(slide: Slide, maps: SlideMaps, findings: Findings, lesion: Les
         halves.append(pixels(figure))
     gap = np.full((CLOSE_UP_PX, GAP_PX, 3), 255, np.uint8)
     return jpeg(np.concatenate([halves[0], gap, halves[1]], axis=1))
+
+
+def _draw_buds(axes: Axes, buds: BudCandidates, *, unit: float) -> None:
+    """Draw the candidate buds as dots, and the field that holds most; ``unit`` is level-0 px per px."""
+    assert buds.disc is not None
+    step = -(-len(buds) // SIGNET_DOTS)
+    chosen = np.flatnonzero(buds.is_bud)[::step]
+    axes.scatter(buds.x[chosen] / unit, buds.y[chosen] / unit, s=12, color=BUD_COLOR, linewidths=0)
+    x, y = disc_outline(buds.disc, mpp=buds.level0_mpp).T / unit
+    axes.plot(np.append(x, x[0]), np.append(y, y[0]), color=BUD_COLOR, linewidth=2.2, linestyle=(0, (4, 2)))
 
 
 def legend_size(entries: int) -> float:

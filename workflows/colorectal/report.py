@@ -23,6 +23,7 @@ from .plan import GradingPlan
 from .report_record import gallery_of, grading_record, status_words
 from .report_view import GradingView, Part, grading_view
 from .tissue_reader import SignetReader, TissueReader
+from .tumour_nuclei import NucleusReader
 
 if TYPE_CHECKING:
     from ...wsi import Slide
@@ -42,6 +43,7 @@ class GradingReport:
     result: SlideResult
     tissue: TissueReader
     signet: SignetReader | None
+    nuclei: NucleusReader | None
     kind: SpecimenKind
     settings: Mapping[str, Any]
     """Every setting that shapes the numbers, as plain JSON values."""

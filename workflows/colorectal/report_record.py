@@ -83,6 +83,7 @@ def grading_record(report: GradingReport) -> dict[str, Any]:
     told = status_words(result.status)
     own = _colorectal(report)
     resolution = _resolution(report)
+    networks = (report.tissue, report.signet, report.nuclei)
     return {
         "format": FORMAT,
         "slide": plan.slide.slide_id,
@@ -109,7 +110,7 @@ def grading_record(report: GradingReport) -> dict[str, Any]:
         ),
         "resolution": asdict(resolution),
         "normalisation": None if plan.normalised is None else plan.normalised.to_json(),
-        "networks": [_network(each) for each in (report.tissue, report.signet) if each is not None],
+        "networks": [_network(each) for each in networks if each is not None],
         "methods": describe_methods(report, resolution),
         "limits": list(known_limits(report)),
         "provenance": asdict(_provenance(report)),
@@ -160,7 +161,30 @@ def _colorectal(report: GradingReport) -> dict[str, Any]:
             "likely": [each for each in likely if each["glands"]],
         },
         "signet": None if whole.signet is None else asdict(whole.signet),
+        "buds": _buds(report),
     }
+
+
+def _buds(report: GradingReport) -> dict[str, Any] | None:
+    """Return the candidate tumour buds and the field that holds most; None where nobody looked."""
+    buds, mm = report.findings.buds, 1e-3
+    if buds is None:
+        return None
+    disc = buds.disc
+    field = (
+        None
+        if disc is None
+        else {
+            "x_mm": disc.x_um * mm,
+            "y_mm": disc.y_um * mm,
+            "radius_mm": disc.radius_um * mm,
+            "buds": disc.count,
+            "clusters": buds.clusters_in_disc,
+            "tissue_mm2": buds.tissue_mm2,
+        }
+    )
+    found = int(buds.is_bud.sum())
+    return {"candidates": found, "clusters": len(buds) - found, "field": field}
 
 
 def gallery_of(report: GradingReport) -> tuple[Lesion, ...]:

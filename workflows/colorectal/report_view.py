@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ...quantify import round_half_up
+from ...quantify import Status, round_half_up
 from ...quantify.flags import Flag
 from ..report.view import (
     AREA_NAMES,
@@ -234,7 +234,9 @@ def _tumour(writer: RecordWriter) -> Section:
         if Flag.COLORECTAL_EXPERIMENTAL in score["flags"]:
             path = f"scores.{number}"
             shown = (writer.number(f"{path}.value", places=1), writer.text(f"{path}.unit"))
-            rows.append(Row((writer.text(f"{path}.name"), *shown, writer.text(f"{path}.category"))))
+            is_none = score["status"] == Status.NOT_ASSESSABLE
+            told = Figure("not assessable", f"{path}.status") if is_none else writer.text(f"{path}.category")
+            rows.append(Row((writer.text(f"{path}.name"), *shown, told)))
     head = ("Score", "Value", "Unit", "Category")
     return Section("Carcinoma, experimental", tuple(rows), head) if rows else Section("", ())
 

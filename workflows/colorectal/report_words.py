@@ -10,6 +10,8 @@ from ..report.flag_advice import describe_reason
 from .fragments import FRAGMENT_GAP_UM
 from .glands import GLAND_LEAST_UM2, POOL_UM, UNCERTAIN_BELOW
 from .lesions import JOIN_UM
+from .tumour_buds import CLEAR_UM, FRONT_UM, LINK_UM
+from .tumour_nuclei import LIKELY, SURE, SURE_UM2, NucleusReader
 
 if TYPE_CHECKING:
     from .report import GradingReport
@@ -19,7 +21,7 @@ __all__ = ["describe_methods", "known_limits"]
 OWN_LIMITS = (
     "How deep a carcinoma invades is not measured.",
     "Classes are learnt from one label per image, so the border between two classes inside a gland is rough.",
-    "Grade of differentiation, tumour budding and mucin are not measured.",
+    "Grade of differentiation and mucin are not measured; tumour buds are sought, not counted.",
 )
 """What no network of this kind can do, a sentence each."""
 
@@ -39,7 +41,7 @@ def describe_methods(report: GradingReport, resolution: ResolutionFacts) -> str:
             _maps(report),
             _lesions(report),
             _cells(report),
-            *([STROMA_WORDS] if report.findings.tumour is not None else []),
+            *_tumour(report),
             _rules(),
         ]
     )
@@ -47,8 +49,9 @@ def describe_methods(report: GradingReport, resolution: ResolutionFacts) -> str:
 
 def known_limits(report: GradingReport) -> tuple[str, ...]:
     """Return what the result cannot say: the networks' own limits first."""
-    signet = () if report.signet is None else report.signet.limits
-    return tuple(dict.fromkeys((*report.tissue.limits, *signet, *OWN_LIMITS)))
+    others = (each.limits for each in (report.signet, report.nuclei) if each is not None)
+    told = (limit for limits in (report.tissue.limits, *others, OWN_LIMITS) for limit in limits)
+    return tuple(dict.fromkeys(told))
 
 
 def _image(report: GradingReport, resolution: ResolutionFacts) -> str:
@@ -110,6 +113,41 @@ def _cells(report: GradingReport) -> str:
     return (
         f"Signet-ring cells were sought at {signet.mpp:.3g} µm per pixel with the detector {signet.name} "
         f"(version {signet.version}{_weights(signet)})."
+    )
+
+
+def _tumour(report: GradingReport) -> list[str]:
+    """What was measured of a carcinoma on a resection."""
+    tumour = report.findings.tumour
+    told = [STROMA_WORDS] if tumour is not None and tumour.stroma is not None else []
+    nuclei = report.nuclei
+    if nuclei is None:
+        return told
+    if report.findings.buds is None:
+        return [*told, "The slide was scanned too coarsely to look for tumour buds."]
+    return [
+        *told,
+        f"Nuclei were sought near carcinoma at {nuclei.mpp:.3g} µm per pixel with the detector "
+        f"{nuclei.name} (version {nuclei.version}{_weights(nuclei)}). Epithelial nuclei (probability at "
+        f"least {LIKELY:g}) with centres at most {LINK_UM:g} µm apart are a group; groups clear of all "
+        f"glands by {CLEAR_UM:g} µm, within {FRONT_UM:g} µm of those of the carcinoma and with a nucleus "
+        f"of probability {SURE:g} and {SURE_UM2:g} µm² are candidate buds (1-4 nuclei) or clusters (5 and "
+        "more); the densest field is the disc of 0.785 mm² with most candidate buds (experimental)."
+        f"{_errors(report, nuclei)}",
+    ]
+
+
+def _errors(report: GradingReport, nuclei: NucleusReader) -> str:
+    """Say how many candidates are none and how many nuclei are missed, as far as it is known."""
+    false, share = nuclei.false_buds.get(report.tissue.name), nuclei.found_share
+    if false is None or share is None:
+        return " How many candidates are none, and how many buds are missed, is not known."
+    field = colorectal_cutoffs().budding.field_mm2
+    mean, limit = (round_half_up(rate * field, places=1) for rate in false)
+    return (
+        f" On other images {round_half_up(100 * share)} % of the epithelial nuclei that pathologists marked "
+        f"could make a candidate, and {mean} candidates (upper 95 % limit {limit}) in a field beside glands "
+        "were none; the densest of many fields holds more."
     )
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from functools import lru_cache, partial
+from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +19,7 @@ from ...tiling import ResultStore, Tile, halves, stage_key, tissue_windows
 from ...wsi import Plane, Slide, open_slide
 from ..runs.inputs import SlideInput
 from ..slides.normalised_plane import NormalisedPlane
-from .plan import STRIDE, GradingPlan, load_grading_plan
+from .plan import COARSEST, STRIDE, GradingPlan, load_grading_plan
 from .tissue_reader import GLAND_STEP, SignetReader, TissueReader
 from .tumour_nuclei import NucleusReader, TumourNuclei, tumour_nuclei
 
@@ -35,7 +35,7 @@ STAGE_VERSION = 2
 """Raised whenever the same settings would give other maps."""
 NEAR_CARCINOMA = 26
 """Nuclei count where the class map gives carcinoma at least this probability, 255ths: a tenth. Low, so that
-nearly all stroma of a carcinoma is looked at; the tumour's outlines decide later. Each nucleus goes by the one
+nearly all stroma of a carcinoma is looked at; the tumour's outlines decide later. A nucleus goes by the one
 cell of the map that it lies in, so tiles of any size keep the same ones."""
 NUCLEI_SIDE = 512
 """Side of the windows in which nuclei are sought, plane px; larger ones take much memory."""
@@ -77,8 +77,8 @@ class TileMaps:
     """(4 h, 4 w) probability of gland, 255ths; a cell is 4 px wide."""
     signet: SignetCells
     """Cells whose centres the core owns; none where nobody looked."""
-    nuclei: TumourNuclei = field(default_factory=partial(TumourNuclei.joined, ()))
-    """Epithelial nuclei near carcinoma; none where nobody looked."""
+    nuclei: TumourNuclei | None = None
+    """Epithelial nuclei near carcinoma; None: nobody looked."""
 
 
 @dataclass(frozen=True)
@@ -168,16 +168,22 @@ def read_tile(
     glands *= np.kron(kept, np.ones((GLAND_STEP, GLAND_STEP), bool))
     cells = [_find_signet(slide, plan, window, reader=stage.signet, seconds=seconds) for window in windows]
     signet = SignetCells.joined(cells)
+    signet = signet.select(tissue.covers(signet.x, signet.y))
+    reader = stage.nuclei
+    if reader is None or not shows_nuclei(plan, reader):
+        return TileMaps(classes, glands, signet)
     near = classes[-1] >= NEAR_CARCINOMA
     found = [
-        _find_nuclei(slide, plan, window, tile, near=near, reader=stage.nuclei, seconds=seconds)
+        _find_nuclei(slide, plan, window, tile, near=near, reader=reader, seconds=seconds)
         for window in windows
     ]
     nuclei = TumourNuclei.joined(found)
-    on_tissue = tissue.covers(nuclei.x, nuclei.y)
-    return TileMaps(
-        classes, glands, signet.select(tissue.covers(signet.x, signet.y)), nuclei.select(on_tissue)
-    )
+    return TileMaps(classes, glands, signet, nuclei.select(tissue.covers(nuclei.x, nuclei.y)))
+
+
+def shows_nuclei(plan: GradingPlan, reader: NucleusReader) -> bool:
+    """Tell whether a slide was scanned finely enough for a detector of nuclei."""
+    return plan.level0_mpp <= COARSEST * reader.mpp
 
 
 def touches_tissue(tile: Tile, mask: NDArray[np.bool_], *, scale: float) -> NDArray[np.bool_]:
@@ -270,10 +276,10 @@ def _find_nuclei(
     tile: Tile,
     *,
     near: NDArray[np.bool_],
-    reader: NucleusReader | None,
+    reader: NucleusReader,
     seconds: dict[str, float],
 ) -> TumourNuclei:
-    """Return the epithelial nuclei in the core of a window that lie near carcinoma; ``near`` is the tile's."""
+    """Return the epithelial nuclei in the core of a window near carcinoma; ``near`` is the tile's."""
     rows, columns = (
         slice((start - corner) // STRIDE, -(-(start + length - corner) // STRIDE))
         for start, length, corner in (
@@ -281,7 +287,7 @@ def _find_nuclei(
             (window.x, window.width, tile.x),
         )
     )
-    if reader is None or not near[rows, columns].any():
+    if not near[rows, columns].any():
         return TumourNuclei.joined([])
     parts = halves(window, stride=STRIDE) if max(window.width, window.height) > NUCLEI_SIDE else None
     if parts is not None:
@@ -340,10 +346,13 @@ def to_table(maps: TileMaps) -> pa.Table:
         "signet_x": [maps.signet.x],
         "signet_y": [maps.signet.y],
         "signet_probability": [maps.signet.probability],
-        "nuclei_x": [maps.nuclei.x],
-        "nuclei_y": [maps.nuclei.y],
-        "nuclei_sure": [maps.nuclei.sure.astype(np.uint8)],
     }
+    if maps.nuclei is not None:
+        columns |= {
+            "nuclei_x": [maps.nuclei.x],
+            "nuclei_y": [maps.nuclei.y],
+            "nuclei_sure": [maps.nuclei.sure.astype(np.uint8)],
+        }
     return pa.table(columns)
 
 
@@ -358,9 +367,11 @@ def from_table(table: pa.Table) -> TileMaps:
         np.asarray(row["signet_y"].values, np.float64),
         np.asarray(row["signet_probability"].values, np.float32),
     )
-    nuclei = TumourNuclei(
-        np.asarray(row["nuclei_x"].values, np.float64),
-        np.asarray(row["nuclei_y"].values, np.float64),
-        np.asarray(row["nuclei_sure"].values, np.uint8) > 0,
-    )
+    nuclei = None
+    if "nuclei_x" in row:
+        nuclei = TumourNuclei(
+            np.asarray(row["nuclei_x"].values, np.float64),
+            np.asarray(row["nuclei_y"].values, np.float64),
+            np.asarray(row["nuclei_sure"].values, np.uint8) > 0,
+        )
     return TileMaps(classes, glands.reshape(rows * GLAND_STEP, columns * GLAND_STEP), signet, nuclei)

@@ -94,6 +94,10 @@ class TissueReader(Protocol):
         """What it cannot do, a sentence each."""
 
     @property
+    def learnt_colours(self) -> str:
+        """Method by which its training images were normalised: the colours that it must be shown."""
+
+    @property
     def runs_on_card(self) -> bool:
         """Whether it computes on an accelerator, which one process then holds."""
 
@@ -178,6 +182,8 @@ class LearnedTissue:
     """Licence of the weights."""
     limits: tuple[str, ...] = ()
     """What its card says it cannot do, a sentence each."""
+    learnt_colours: str = "none"
+    """Method by which its training images were normalised."""
     device: str = "auto"
     """Where it runs."""
 
@@ -305,10 +311,17 @@ def learned_tissue(card: ModelCard, weights: Path, *, device: str = "auto") -> L
         reach_px=card.receptive_field_px,
         gland_threshold=card.thresholds.get("gland_threshold", GLAND_THRESHOLD),
         mistakes=_mistakes(card),
+        learnt_colours=_learnt_colours(card),
         licence=card.licence.weights,
         limits=tuple(card.limits),
         device=device,
     )
+
+
+def _learnt_colours(card: ModelCard) -> str:
+    """Return the method by which a network's training images were normalised."""
+    told = None if card.training is None else card.training.config
+    return str(told.get("normalise", "none")) if isinstance(told, dict) else "none"
 
 
 def choose_signet(

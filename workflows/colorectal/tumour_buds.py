@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import pi
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ...quantify import DensestDisc, TumourCluster, cluster_kind, colorectal_cutoffs, densest_disc
+from ...quantify.densest_disc import TOLERANCE_UM
 from .class_maps import SlideMaps
 from .classes import LESION_CLASSES
 from .glands import GlandTable
@@ -43,11 +44,13 @@ class BudCandidates:
     """(N,) middle, level-0 px."""
     cells: NDArray[np.int64]
     """(N,) nuclei of each."""
-    disc: DensestDisc | None
+    level0_mpp: float
+    """um per level-0 px."""
+    disc: DensestDisc | None = None
     """The field of 0.785 mm2 with most candidate buds, um; None without any."""
-    clusters_in_disc: int
+    clusters_in_disc: int = 0
     """Larger groups in that field."""
-    tissue_mm2: float
+    tissue_mm2: float = 0.0
     """Assessed tissue in that field, mm2."""
 
     def __len__(self) -> int:
@@ -61,30 +64,33 @@ class BudCandidates:
         return np.asarray(np.isin(self.cells, small))
 
 
-def find_buds(nuclei: TumourNuclei, glands: GlandTable, maps: SlideMaps, *, tissue: Mask) -> BudCandidates:
+def find_buds(
+    glands: GlandTable, maps: SlideMaps, *, tissue: Mask, everywhere: bool = False
+) -> BudCandidates:
     """Group tumour nuclei and keep the groups that lie clear of all glands, near those of a carcinoma.
 
     Parameters
     ----------
-    nuclei : TumourNuclei
-        Epithelial nuclei, those in glands too: they tell what hangs together with a gland.
     glands : GlandTable
         The glands of the slide.
     maps : SlideMaps
-        For the size of their cells.
+        With epithelial nuclei, those in glands too: they tell what hangs together with a gland.
     tissue : (H, W) bool array
         Assessed tissue on the cells of the gland map; nuclei elsewhere are left out.
+    everywhere : bool
+        Keep groups far from carcinoma too: to count false ones on tissue without any.
 
     Returns
     -------
     BudCandidates
-        None without certain glands of carcinoma.
+        None without certain glands of carcinoma, unless ``everywhere``.
 
     Notes
     -----
     A candidate needs one sure nucleus; its size counts all that look epithelial. Buds within the tumour and
     at its outer border are not told apart: which border is the outer one is not measured.
     """
+    nuclei = TumourNuclei.joined([] if maps.nuclei is None else [maps.nuclei])
     rows, columns = _cells_of(nuclei, maps, shape=glands.labels.shape)
     nuclei_on = tissue[rows, columns]
     nuclei, rows, columns = nuclei.select(nuclei_on), rows[nuclei_on], columns[nuclei_on]
@@ -94,14 +100,14 @@ def find_buds(nuclei: TumourNuclei, glands: GlandTable, maps: SlideMaps, *, tiss
     count = int(group.max(initial=-1)) + 1
     is_tumour = np.concatenate([[False], glands.is_certain & (glands.kind == CARCINOMA)])[glands.labels]
     touches = _within(glands.labels > 0, rows, columns, reach=CLEAR_UM / maps.mpp)
-    at_front = _within(is_tumour, rows, columns, reach=FRONT_UM / maps.mpp)
+    at_front = _within(is_tumour, rows, columns, reach=FRONT_UM / maps.mpp) | everywhere
     chosen = ~_any_of(group, touches, count) & _any_of(group, at_front, count)
     chosen &= _any_of(group, nuclei.sure, count)
     cells = np.bincount(group, minlength=count)
     x, y = (np.bincount(group, values, minlength=count) / np.maximum(cells, 1) for values in points.T / um)
     order = np.flatnonzero(chosen)
     order = order[np.lexsort((x[order], y[order]))]
-    found = BudCandidates(x[order], y[order], cells[order], None, clusters_in_disc=0, tissue_mm2=0.0)
+    found = BudCandidates(x[order], y[order], cells[order], um)
     return _with_disc(found, maps, tissue=tissue)
 
 
@@ -134,6 +140,7 @@ def _with_disc(found: BudCandidates, maps: SlideMaps, *, tissue: Mask) -> BudCan
     disc = densest_disc(points[is_bud], area_mm2=colorectal_cutoffs().budding.field_mm2)
     if disc is None:
         return found
+    disc = _centred(disc, points[is_bud])
     others = points[~is_bud] - (disc.x_um, disc.y_um)
     clusters = int((np.hypot(*others.T) <= disc.radius_um).sum())
     reach, middle = disc.radius_um / maps.mpp, (disc.y_um / maps.mpp, disc.x_um / maps.mpp)
@@ -143,14 +150,16 @@ def _with_disc(found: BudCandidates, maps: SlideMaps, *, tissue: Mask) -> BudCan
     )
     inside = (rows[:, None] + 0.5 - middle[0]) ** 2 + (columns + 0.5 - middle[1]) ** 2 <= reach**2
     covered = int((inside & tissue[rows[:, None], columns]).sum())
-    return BudCandidates(
-        found.x,
-        found.y,
-        found.cells,
-        disc,
-        clusters_in_disc=clusters,
-        tissue_mm2=covered * (maps.mpp / 1000) ** 2,
-    )
+    area = covered * (maps.mpp / 1000) ** 2
+    return replace(found, disc=disc, clusters_in_disc=clusters, tissue_mm2=area)
+
+
+def _centred(disc: DensestDisc, points: Floats) -> DensestDisc:
+    """Move a field onto the middle of its points where it still holds them all: many fields hold as many."""
+    held = np.hypot(*(points - (disc.x_um, disc.y_um)).T) <= disc.radius_um + TOLERANCE_UM
+    x, y = points[held].mean(0)
+    count = int((np.hypot(*(points - (x, y)).T) <= disc.radius_um).sum())
+    return replace(disc, x_um=float(x), y_um=float(y)) if count == disc.count else disc
 
 
 def _cells_of(

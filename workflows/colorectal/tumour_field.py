@@ -1,16 +1,25 @@
-"""How much stroma a carcinoma holds: the richest window of the invasive tumour; experimental."""
+"""What is measured of a carcinoma: its richest window of stroma, and candidate buds; experimental."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ...quantify import GradingEvidence, StromaEvidence, colorectal_cutoffs
+from ...quantify import (
+    BuddingEvidence,
+    GlandFormation,
+    GradingEvidence,
+    StromaEvidence,
+    colorectal_cutoffs,
+)
 from .class_maps import SlideMaps
 from .classes import LESION_CLASSES
 from .glands import GlandTable
+from .tumour_buds import BudCandidates
 
-__all__ = ["measure_tumour"]
+__all__ = ["measure_tumour", "tumour_evidence", "with_known_errors"]
 
 BLOCK = 8
 """Windows are laid on squares of so many cells of the gland map each way: 42 um."""
@@ -20,6 +29,70 @@ CARCINOMA = len(LESION_CLASSES) - 1
 
 Mask = NDArray[np.bool_]
 Floats = NDArray[np.float64]
+
+
+def tumour_evidence(
+    glands: GlandTable,
+    maps: SlideMaps,
+    *,
+    tissue: Mask,
+    buds: BudCandidates | None = None,
+) -> GradingEvidence | None:
+    """Return what is measured of a carcinoma, and what of it cannot be.
+
+    Parameters
+    ----------
+    glands, maps, tissue
+        As in `measure_tumour`.
+    buds : BudCandidates, optional
+        From `find_buds`; None: nobody looked.
+
+    Returns
+    -------
+    GradingEvidence or None
+        None without certain glands of carcinoma. Gland formation is always an empty area: no measure of it
+        has held against graded images, so the grade is not assessable and the report says so.
+    """
+    if not (glands.is_certain & (glands.kind == CARCINOMA)).any():
+        return None
+    found = measure_tumour(glands, maps, tissue=tissue) or GradingEvidence()
+    return replace(
+        found,
+        whole=GlandFormation(0.0, 0.0),
+        budding=None if buds is None else _budding(buds),
+    )
+
+
+def with_known_errors(
+    evidence: GradingEvidence | None,
+    *,
+    false_per_mm2: tuple[float, float] | None,
+    found_share: float | None,
+) -> GradingEvidence | None:
+    """Return the evidence with what is known of false and of missed buds.
+
+    Parameters
+    ----------
+    evidence : GradingEvidence or None
+        Of a carcinoma, if there is one.
+    false_per_mm2 : (float, float), optional
+        Candidates per mm2 of tissue beside glands that are no buds, and the upper limit of that; None: not
+        known. The expected number is that of a field that is all stroma.
+    found_share : float, optional
+        Share of tumour nuclei that can make a candidate, and so of buds of one cell, 0-1; None: not known.
+    """
+    if evidence is None or evidence.budding is None:
+        return evidence
+    field = colorectal_cutoffs().budding.field_mm2
+    expected, limit = (None, None) if false_per_mm2 is None else (rate * field for rate in false_per_mm2)
+    budding = replace(evidence.budding, false_buds=expected, false_limit=limit, found_share=found_share)
+    return replace(evidence, budding=budding)
+
+
+def _budding(buds: BudCandidates) -> BuddingEvidence:
+    """Return the field with most candidates, none of them sure."""
+    count = 0 if buds.disc is None else buds.disc.count
+    return BuddingEvidence(count, clusters=buds.clusters_in_disc, false_buds=None, found_share=None)
 
 
 def measure_tumour(glands: GlandTable, maps: SlideMaps, *, tissue: Mask) -> GradingEvidence | None:

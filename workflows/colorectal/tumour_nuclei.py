@@ -41,8 +41,10 @@ SURE_UM2 = 45.0
 """Its least area, um2: twice that of a lymphocyte, whose nuclei measured about 21 um2 on tuning images."""
 USUAL_RADIUS_UM = 10.0
 """Largest radius of a nucleus where the model's card names none, um."""
-FALSE_BUDS = "candidate buds per mm2 beside glands that lie in glands as drawn"
-"""How the metric of a card begins that says how many candidates are none; the tissue network's name ends it."""
+FALSE_BUDS = "false candidate buds per mm2 beside glands"
+"""How the metric of a card begins that says how many candidates are none; a tissue network's name follows."""
+FOUND_NUCLEI = "epithelial nuclei on which a candidate bud can rest, share"
+"""Name of the metric of a card that says how many tumour nuclei are surely found."""
 
 Floats = NDArray[np.float64]
 
@@ -72,18 +74,22 @@ class TumourNuclei:
         return cls(x, y, np.concatenate([np.empty(0, bool), *(part.sure for part in parts)]))
 
 
-def tumour_nuclei(cells: CellTable) -> TumourNuclei:
+def tumour_nuclei(cells: CellTable, *, sure: float = SURE, least_um2: float = SURE_UM2) -> TumourNuclei:
     """Return the epithelial ones of some nuclei; near a carcinoma they are taken for tumour.
 
     Parameters
     ----------
     cells : CellTable
         With the measurement ``epithelial_probability``; coordinates in level-0 px.
+    sure : float
+        Least probability of a nucleus that makes a group a candidate, 0-1.
+    least_um2 : float
+        Least area of such a nucleus, um2.
     """
     told = cells.measurements[MEASUREMENT]
     kept = told >= np.float32(LIKELY)
-    sure = (told >= np.float32(SURE)) & (cells.area_um2 >= np.float32(SURE_UM2))
-    return TumourNuclei(cells.x[kept], cells.y[kept], np.asarray(sure[kept], bool))
+    chosen = (told >= np.float32(sure)) & (cells.area_um2 >= np.float32(least_um2))
+    return TumourNuclei(cells.x[kept], cells.y[kept], np.asarray(chosen[kept], bool))
 
 
 class NucleusReader(Protocol):
@@ -122,8 +128,12 @@ class NucleusReader(Protocol):
         """What it cannot do, a sentence each."""
 
     @property
-    def false_buds(self) -> Mapping[str, float]:
-        """Candidate buds per mm2 beside glands that are none, by the tissue network that finds the glands."""
+    def false_buds(self) -> Mapping[str, tuple[float, float]]:
+        """False candidate buds per mm2 beside glands, and their upper 95 % limit, by tissue network."""
+
+    @property
+    def found_share(self) -> float | None:
+        """Share of epithelial nuclei on which a candidate can rest, 0-1; None: not known."""
 
     def find(self, image: NDArray[np.uint8], *, seconds: dict[str, float]) -> CellTable:
         """Find the nuclei of an image (H, W, 3), sides multiples of the stride."""
@@ -151,7 +161,9 @@ class LearnedNuclei:
     """Licence of the weights."""
     limits: tuple[str, ...] = ()
     """What its card says it cannot do, a sentence each."""
-    false_buds: Mapping[str, float] = field(default_factory=dict)
+    false_buds: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    """As its card has it."""
+    found_share: float | None = None
     """As its card has it."""
     device: str = "auto"
     """Where it runs."""
@@ -167,7 +179,8 @@ class LearnedNuclei:
     def facts(self) -> dict[str, Any]:
         """Name, version and weights, and how often it is known to be wrong."""
         told = {"name": self.name, "version": self.version, "sha256": self.sha256, "mpp": self.mpp}
-        return {**told, "false_buds": dict(self.false_buds)}
+        false = {name: list(rates) for name, rates in self.false_buds.items()}
+        return {**told, "false_buds": false, "found_share": self.found_share}
 
 
 def choose_nuclei(
@@ -224,17 +237,18 @@ def choose_nuclei(
         licence=card.licence.weights,
         limits=tuple(card.limits),
         false_buds=_false_buds(card),
+        found_share=next((each.value for each in card.metrics if each.name == FOUND_NUCLEI), None),
         device=device,
     )
 
 
-def _false_buds(card: ModelCard) -> dict[str, float]:
-    """Return how many candidates per mm2 are no buds, by tissue network, as far as the card says it."""
+def _false_buds(card: ModelCard) -> dict[str, tuple[float, float]]:
+    """Return how many candidates per mm2 are no buds, and their limit, by tissue network, from the card."""
     found = {}
     for metric in card.metrics:
         told = re.fullmatch(rf"{re.escape(FALSE_BUDS)}, with (\S+)", metric.name)
         if told:
-            found[told[1]] = float(metric.value)
+            found[told[1]] = (metric.value, metric.value if metric.high is None else metric.high)
     return found
 
 

@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Any, ClassVar, get_args
 
 from ...errors import SettingsError
-from ...quantify import SlideResult, Status, score_colorectal, worst_status
+from ...quantify import GradingEvidence, SlideResult, score_colorectal
 from ...tiling import remove_leftovers, stage_key, write_json
 from ...wsi import open_slide
 from ..report.cohort_report import Failure
 from ..runs.inputs import SlideInput
 from ..runs.provenance import describe_software
 from ..runs.workflow import Receipt
-from ..slides.normalisation import AS_SCANNED, NOT_NORMALISED, PROFILE_FILE, Normalisation, publish_profile
+from ..slides.normalisation import AS_SCANNED, PROFILE_FILE, Normalisation, doubt_colours, publish_profile
 from ..slides.zarr_maps import fresh_group
 from .class_maps import SlideMaps, stitch_maps, write_labels
 from .exports import write_lesions, write_objects
@@ -26,6 +26,8 @@ from .plan import GradingPlan, GradingSettings, halo_of, load_grading_plan, make
 from .report import GradingReport, write_grading_report
 from .tile import GradingStage, TileSummary, grade_tile
 from .tissue_reader import SignetReader, TissueReader, choose_signet, choose_tissue
+from .tumour_field import with_known_errors
+from .tumour_nuclei import NucleusReader
 
 __all__ = ["ColorectalGrading"]
 
@@ -51,6 +53,9 @@ class ColorectalGrading:
         Fragments of a biopsy are reported one by one; a resection is one piece.
     normalise : Normalisation
         The colours that networks see.
+    nuclei : NucleusReader, optional
+        The network that finds nuclei of epithelium, for tumour budding on resections (experimental); without
+        it nobody looks for buds.
     """
 
     plan: GradingSettings = field(default_factory=GradingSettings)
@@ -58,6 +63,7 @@ class ColorectalGrading:
     signet: SignetReader | None = field(default_factory=choose_signet)
     kind: SpecimenKind = "biopsy"
     normalise: Normalisation = AS_SCANNED
+    nuclei: NucleusReader | None = None
 
     name: ClassVar[str] = "colorectal"
 
@@ -66,6 +72,11 @@ class ColorectalGrading:
         if self.kind not in get_args(SpecimenKind):
             raise SettingsError(
                 f"a specimen of kind {self.kind!r}", f"Choose from {', '.join(get_args(SpecimenKind))}."
+            )
+        if self.nuclei is not None and self.kind != "resection":
+            raise SettingsError(
+                "tumour budding on a biopsy, which has no invasive front",
+                "Grade it as a resection (--kind resection).",
             )
         halo_of(self.plan, self.tissue.reach_px)
 
@@ -76,6 +87,7 @@ class ColorectalGrading:
             "plan": asdict(self.plan),
             "tissue": self.tissue.facts(),
             "signet": None if self.signet is None else self.signet.facts(),
+            "nuclei": None if self.nuclei is None else self.nuclei.facts(),
             **self.normalise.facts(),
         }
 
@@ -134,7 +146,17 @@ class ColorectalGrading:
 
     def _stage(self, folder: Path) -> GradingStage:
         """The reading stage of a slide."""
-        return GradingStage(folder / "work", self.tissue, self.signet)
+        return GradingStage(folder / "work", self.tissue, self.signet, self.nuclei)
+
+    def _tumour(self, findings: Findings) -> GradingEvidence | None:
+        """Return what was found of a carcinoma, with how often these networks are known to be wrong."""
+        if self.nuclei is None:
+            return findings.tumour
+        return with_known_errors(
+            findings.tumour,
+            false_per_mm2=self.nuclei.false_buds.get(self.tissue.name),
+            found_share=self.nuclei.found_share,
+        )
 
     def score(self, plan: GradingPlan, findings: Findings, *, missing_mm2: float) -> SlideResult:
         """Apply the rules to what was found."""
@@ -150,14 +172,12 @@ class ColorectalGrading:
             findings.evidence,
             kind=self.kind,
             uncertain_mm2=findings.uncertain_by_rank,
-            grading=findings.tumour,
+            grading=self._tumour(findings),
             flags=plan.flags,
             excluded=findings.signet_excluded,
             areas_mm2=areas,
         )
-        if NOT_NORMALISED not in plan.flags:
-            return result
-        return replace(result, status=worst_status(result.status, Status.REVIEW))
+        return doubt_colours(result, plan.normalised, learnt=self.tissue.learnt_colours)
 
     def _write_outputs(
         self, folder: Path, plan: GradingPlan, maps: SlideMaps, *, findings: Findings, result: SlideResult
@@ -176,6 +196,7 @@ class ColorectalGrading:
                 result=result,
                 tissue=self.tissue,
                 signet=self.signet,
+                nuclei=self.nuclei,
                 kind=self.kind,
                 settings=self.settings(),
             )

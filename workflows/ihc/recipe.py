@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["Recipe", "read_recipe", "write_recipe"]
 
 RECIPE_FILE = "recipe.json"
-SHARED = frozenset({"plan", "detector", "tumour", "lab"})
+SHARED = frozenset({"plan", "detector", "tumour", "lab", "normalise"})
 """Fields of all workflows; the others are the marker's own."""
 
 

@@ -66,6 +66,7 @@ def report_facts(
             problems=resolution.problems,
         ),
         "stain": plan.profile,
+        "normalised": plan.normalised,
         "detector": detector_facts(detector),
         "provenance": Provenance(
             slidelab=software["slidelab"],

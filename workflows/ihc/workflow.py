@@ -23,6 +23,7 @@ from ..runs.provenance import describe_software
 from ..runs.workflow import Receipt
 from ..slides.cell_rule import CellRule
 from ..slides.maps import count_fields, write_maps
+from ..slides.normalisation import AS_SCANNED, PROFILE_FILE, Normalisation, doubt_colours, publish_profile
 from ..slides.nuclei import BlockSummary, NucleiStage, detect_tile
 from ..slides.outline import outline_mask
 from ..slides.plan import PlanSettings, SlidePlan, halo_of, load_plan, make_plan
@@ -65,12 +66,15 @@ class IhcWorkflow(ABC):
         folder with one file per slide, named after it.
     lab : LabProfile, optional
         Thresholds of a laboratory, from `calibrate_run`.
+    normalise : Normalisation
+        The colours that the detector sees; stains are always measured on pixels as scanned.
     """
 
     plan: PlanSettings = field(default_factory=PlanSettings)
     detector: TileDetector = field(default_factory=partial(choose_detector, "auto", stain="H-DAB"))
     tumour: Path | None = None
     lab: LabProfile | None = None
+    normalise: Normalisation = AS_SCANNED
 
     name: ClassVar[str]
     """Of the workflow, such as ``ki67``."""
@@ -91,6 +95,7 @@ class IhcWorkflow(ABC):
                 raise SettingsError(
                     f"thresholds beside the laboratory profile {self.lab.identity}", "Give one of the two."
                 )
+        self.normalise.check(stain=self.plan.stain, detector=self.detector)
         halo_of(self.plan, self.detector, mpp=0.98 * self.plan.mpp)  # the plane may be 2 % finer than asked
 
     @abstractmethod
@@ -158,6 +163,7 @@ class IhcWorkflow(ABC):
             **self.own_settings(),
             "plan": asdict(self.plan),
             "detector": self.detector.facts(),
+            **self.normalise.facts(),
             **told,
         }
 
@@ -168,7 +174,13 @@ class IhcWorkflow(ABC):
     def prepare(self, slide: SlideInput, folder: Path) -> Receipt:
         """Plan the slide and say which tiles are to do; runs on a worker."""
         region = self.region(slide)  # a wrong outline shall be told before hours of work
-        plan = make_plan(slide, folder=folder / "work", settings=self.plan, detector=self.detector)
+        plan = make_plan(
+            slide,
+            folder=folder / "work",
+            settings=self.plan,
+            detector=self.detector,
+            normalise=self.normalise,
+        )
         finished = NucleiStage(folder / "work").store(plan).finished()
         todo = tuple(index for index in plan.tiles if index not in finished)
         done = self._done_file(folder, plan, region)
@@ -177,7 +189,7 @@ class IhcWorkflow(ABC):
             record = json.loads(done.read_text(encoding="utf-8"))
             return Receipt(plan.folder, len(plan.tiles), (), record, unseen)
         # Results of other settings must not be taken for those of this run, should it fail half-way.
-        stale = [folder / name for name in ("report.json", "report.html", "report.pdf")]
+        stale = [folder / name for name in ("report.json", "report.html", "report.pdf", PROFILE_FILE)]
         for path in (*stale, *(folder / "work").glob("done-*.json")):
             path.unlink(missing_ok=True)
         return Receipt(plan.folder, len(plan.tiles), todo, None, unseen)
@@ -333,6 +345,7 @@ class IhcWorkflow(ABC):
         write_maps(folder / "maps.zarr", fields=evidence.fields, tissue=plan.tissue, quality=plan.quality)
         if content.pictures.overview is not None:
             (folder / "overlay.png").write_bytes(content.pictures.overview)
+        publish_profile(plan.folder, folder, plan.normalised)
         write_json(folder / "qc.json", quality_figures(plan, content))
         write_report_pdf(folder, content)
         write_report(folder, content)
@@ -340,6 +353,6 @@ class IhcWorkflow(ABC):
 
 def _doubted(result: SlideResult, plan: SlidePlan) -> SlideResult:
     """Take the categories away where the stain is another: numbers may be looked at, no more."""
-    if not REVIEW_FLAGS & set(plan.flags):
-        return result
-    return without_categories(result)
+    if REVIEW_FLAGS & set(plan.profile.flags):
+        result = without_categories(result)
+    return doubt_colours(result, plan.normalised)

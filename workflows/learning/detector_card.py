@@ -40,6 +40,10 @@ __all__ = [
 
 LEAST = 0.1
 """Tuning looks at every peak above this."""
+SHAPES = ("smallest_area_um2", "cover")
+"""Settings of a training that tell what is sought; those of nuclei are the usual ones."""
+PLACES = {"blood-cell-detection": "on Romanowsky-stained blood smears"}
+"""Where that is, for what is no section."""
 OPEN_WEIGHTS = "Apache-2.0"
 """Licence of weights that learned from open data and phantoms alone."""
 RESEARCH_WEIGHTS = "research-only"
@@ -73,9 +77,18 @@ class TrainingImages:
 
 
 def compare_with(
-    network: CellNetwork, images: Sequence[LabelledImage], *, mpp: float, device: str, views: int = 1
+    network: CellNetwork,
+    images: Sequence[LabelledImage],
+    *,
+    mpp: float,
+    device: str,
+    views: int = 1,
+    fixed: Mapping[str, Any] | None = None,
 ) -> list[Comparison]:
-    """Return all peaks that a network finds beside what was marked; the network is folded by this."""
+    """Return all peaks that a network finds beside what was marked; the network is folded by this.
+
+    ``fixed`` are further fields of `StarSettings`, such as the smallest area of what is sought.
+    """
     from ...models.session import InferenceSession, SessionSettings
     from ...models.star_detector import StarDetector, StarSettings
 
@@ -83,7 +96,7 @@ def compare_with(
     detector = StarDetector(
         InferenceSession(network, SessionSettings(device=device)),
         mpp=mpp,
-        settings=StarSettings(threshold=LEAST, tumour_threshold=LEAST, views=views),
+        settings=StarSettings(**dict(fixed or {}), threshold=LEAST, tumour_threshold=LEAST, views=views),
     )
     return [compare(detect_whole(detector.detect, image, mpp=mpp, stride=stride), image) for image in images]
 
@@ -151,7 +164,12 @@ def publish_detector(
     wanted, called = TARGETS[config.task]
     if comparisons is None:
         comparisons = compare_with(
-            network, images.for_thresholds(config), mpp=config.mpp, device=device, views=config.views
+            network,
+            images.for_thresholds(config),
+            mpp=config.mpp,
+            device=device,
+            views=config.views,
+            fixed={name: getattr(config, name) for name in SHAPES},
         )
     target = folder / f"{config.name}.safetensors"
     with atomic_file(target) as temporary:
@@ -168,7 +186,8 @@ def publish_detector(
             "licence": _licence(images),
             "sha256": file_sha256(target),
             "receptive_field_px": measure_receptive_field(settings),
-            "intended_use": f"Finding {wanted} in {config.stain} sections, for research; not for diagnosis.",
+            "intended_use": f"Finding {wanted} {PLACES.get(config.task, f'in {config.stain} sections')}, "
+            "for research; not for diagnosis.",
             "limits": _limits(images, config),
             "architecture": json.loads(json.dumps(asdict(settings))),
             "thresholds": _thresholds(comparisons, config),
@@ -260,7 +279,10 @@ def _limits(images: TrainingImages, config: TrainingConfig) -> list[str]:
     limits = [f"Learnt from {len(learnt)} images of {len(sets)} sets: other laboratories' stains may differ."]
     if not images.parts["tuning"]:
         limits.append("Thresholds were chosen on images that it learnt from, as there were no tuning cases.")
-    if not any(image.load_instances for image in learnt):
+    if any(image.ellipses is not None for image in learnt):
+        limits.append("Outlines are ellipses in boxes: sizes hold, shapes and borders of cut cells do not.")
+        limits.append("Neither set states its scale: it was judged by taking the median red cell for 7.5 um.")
+    elif not any(image.load_instances for image in learnt):
         limits.append("No image had outlines: shapes and areas come from phantoms at best.")
     some = [image for image in learnt if image.marked == "some"]
     if some:

@@ -13,7 +13,8 @@ from ...stain import StainProfile, fit_h_dab, unmix
 from ...tiling import assess_quality, find_tissue
 from ...wsi import open_slide
 from ..ihc.ki67 import POSITIVE_OD
-from ..slides.plan import PlanSettings, sample_tissue
+from ..slides.plan import PlanSettings
+from ..slides.tissue_sample import sample_tissue
 from .detector_accuracy import detect_whole, read_whole
 
 if TYPE_CHECKING:

@@ -102,7 +102,7 @@ def publish_tissue(
             "sha256": file_sha256(target),
             "receptive_field_px": measure_tissue_reach(settings),
             "intended_use": INTENDED,
-            "limits": _limits(images),
+            "limits": [*_limits(images), *_colours(config)],
             "architecture": json.loads(json.dumps(asdict(settings))),
             "thresholds": thresholds,
             "training": {
@@ -142,6 +142,15 @@ def _licence(images: Mapping[str, Sequence[GradedImage]]) -> dict[str, Any]:
         )
     is_open = all(one["use"] == "open" for one in data)
     return {"code": "Apache-2.0", "weights": OPEN_WEIGHTS if is_open else RESEARCH_WEIGHTS, "data": data}
+
+
+def _colours(config: TissueConfig) -> list[str]:
+    """Say in which colours slides must be shown to the network."""
+    if config.normalise == "none":
+        return []
+    return [
+        f"Learnt from pixels normalised by {config.normalise}: use it with --normalise {config.normalise}."
+    ]
 
 
 def _limits(images: Mapping[str, Sequence[GradedImage]]) -> list[str]:

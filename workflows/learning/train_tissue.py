@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from ...errors import SettingsError, SlideNotFoundError
 from ...models.labelled.colorectal import GradedImage, read_colorectal
 from ...models.labelled.folds import split_graded
+from .field_colours import normalised_copies
 from .tissue_card import publish_tissue
 
 if TYPE_CHECKING:
@@ -63,6 +64,9 @@ def train_tissue_model(
     from ...models.training.tissue.loop import train_tissue_network
 
     images = read_graded_images(config, data)
+    if config.normalise != "none":
+        copies = folder / "training" / f"images-{config.normalise}"
+        images = {part: normalised_copies(each, config.normalise, copies) for part, each in images.items()}
     workspace = folder / "training" / f"{config.name}-fold{config.fold}"
     if overwrite and workspace.is_dir():
         shutil.rmtree(workspace)

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from ...stain import StainProfile
     from ...tiling import TissueMask
     from ..slides.maps import FieldMap
+    from ..slides.normalisation import NormalisationFacts
     from .charts import StainHistogram, ThresholdCurve
 
 __all__ = [
@@ -233,3 +234,5 @@ class ReportContent:
     """Positive and all counted cells, where the headline is no share of cells."""
     advice: tuple[str, ...] = ()
     """What the rule of the marker asks to do next, a sentence each; stands right below the headline."""
+    normalised: NormalisationFacts | None = None
+    """What became of a normalisation of the pixels that the network saw; None: nothing was asked for."""

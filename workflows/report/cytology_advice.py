@@ -40,14 +40,33 @@ CYTOLOGY_ADVICE: Mapping[str, str] = MappingProxyType(
         "SMEAR_FACTOR_NOT_CALIBRATED": "Compare about 30 smears with the analyser and give the factor.",
         "SMEAR_FEW_FIELDS": "Count more fields.",
         "SMEAR_FEW_LEUCOCYTES": "Read the intervals; a buffy-coat smear gives more cells.",
+        "SMEAR_FIELDS_UNREADABLE": "Look at the list of failures, and photograph or copy them again.",
+        "SMEAR_FIVE_CLASSES_ONLY": (
+            "Look through the gallery for cells that belong to none of the five classes."
+        ),
+        "SMEAR_MANY_UNCLASSIFIED": (
+            "Look at the unclassified cells in the gallery first; they may be abnormal."
+        ),
+        "SMEAR_NOT_MONOLAYER": (
+            "Choose fields where red cells just touch; counts and shapes elsewhere are wrong."
+        ),
+        "SMEAR_NO_CLASSIFIER": (
+            "Name one with --white-model, or allow research models with --license-policy research."
+        ),
+        "SMEAR_NO_MONOLAYER": "Look at the overview; make a thinner smear, or photograph fields by hand.",
         "SMEAR_NRBC": "Check whether the analyser counts them as white cells.",
         "SMEAR_PLATELETS_DISAGREE": (
             "Look for clumps, satellitism, giant platelets and fragments of red cells."
         ),
         "SMEAR_PLATELET_CLUMPS": "Repeat the count with citrate.",
         "SMEAR_POSITIVE": "Have it read; the criteria are listed among the scores.",
+        "SMEAR_RED_SHAPES_EXPERIMENTAL": "Take these shares as a hint where to look, never as a result.",
         "SMEAR_REVIEW_CRITERIA": "Review the smear; the criteria are listed among the scores.",
+        "SMEAR_SCALE_FROM_RED_CELLS": (
+            "State um per pixel with --mpp. Counts hold; sizes do not tell large from small red cells here."
+        ),
         "SMEAR_SCHISTOCYTES": "Confirm by eye at once, and look at platelets and haemolysis.",
+        "SMEAR_SLIDE_SAMPLED": "Enough for a differential; raise --area to read more.",
         "SMEAR_SMUDGE_AS_LYMPHOCYTES": "Only meant for chronic lymphocytic leukaemia: check that it holds.",
         "SMEAR_SMUDGE_CELLS": "Many of them: make a smear with albumin.",
         "SMEAR_TOO_FEW_CELLS": (

@@ -100,8 +100,47 @@ _NOTES: Mapping[str, tuple[str, str]] = {
         "Expect a lower index than a count of tumour nuclei alone; compare with the outlined fields below, "
         "and read the number as a tumour index only where tumour fills the tissue.",
     ),
+    "COLOURS_NOT_LEARNT": (
+        "A network saw the slide in other colours than those that it learnt from: pixels were normalised "
+        "and its training images were not, or the reverse. Its known errors were measured without that.",
+        "Run without --normalise, or with a network whose training images were normalised the same way.",
+    ),
+    "NOT_NORMALISED": (
+        "Normalisation was asked for, but the slide's colours could not be told: the network saw the pixels "
+        "as scanned.",
+        "Read the next flag for the reason; compare with care with slides that were normalised.",
+    ),
+    "STAIN_ABSENT": (
+        "Too little of the tissue is stained to tell the slide's colours.",
+        "Look at the overview; stain and scan again if the tissue is pale all over.",
+    ),
+    "STAIN_PALE": (
+        "The stain is so faint that it would have to be strengthened more than fourfold.",
+        "Stain and scan again: strengthening would turn noise into tissue.",
+    ),
+    "STAIN_SINGLE": (
+        "There is one stain only, or two that cannot be told apart.",
+        "Check that both stains took; without the second one no network of this stain is at home.",
+    ),
+    "STAIN_ODD": (
+        "Much of the tissue has colours that no mixture of the two stains has, such as ink.",
+        "Look at the overview for ink or another dye.",
+    ),
+    "NORMALISED_UNLIKE": (
+        "Normalised, the slide would not look like itself: what was lighter would become darker.",
+        "Check that this is the right stain; the pixels were left as they are.",
+    ),
+    "INK_LEFT_OUT": (
+        "Some colours that no mixture of the two stains has, such as ink, were left out of the fit of the "
+        "slide's colours.",
+        "Look at the overview for ink.",
+    ),
+    "STAIN_PROFILE_OF_OTHER_SLIDE": (
+        "The colours that this slide was normalised by were fitted to another slide.",
+        "Right for slides of one staining run; otherwise leave --stain-profile out.",
+    ),
     "STAIN_NOT_H_E": (
-        "The colours do not look like hematoxylin and eosin: much of the stain is brown.",
+        "The colours do not look like hematoxylin and eosin: brown, or far from the usual vectors.",
         "Check that this is the right slide: a stained marker is measured with --stain cd3, cd8 or other.",
     ),
     "CELL_KINDS_BY_MODEL": (

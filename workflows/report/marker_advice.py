@@ -13,7 +13,9 @@ MARKER_ADVICE: Mapping[str, str] = MappingProxyType(
         "AREA_NOT_MEASURED": "Use another score of the report, or an outline of the tumour (--tumour).",
         "BINS_NOT_OFFICIAL": "Report the number, and take the category from the current label of the assay.",
         "BUDDING_FIELD_SMALL": "Count buds at the invasive front by eye, in a whole field.",
+        "BUDDING_HOLDS_FALSE": "Look at each candidate of the marked field and count the buds by eye.",
         "BUDDING_NEAR_LIMIT": "Recount the field by eye before naming a grade.",
+        "BUDDING_NOT_COUNTED": "Count buds by eye; the marked field holds most candidates, not most buds.",
         "COLORECTAL_EXPERIMENTAL": "Read them as a hint where to look, and grade by eye.",
         "CONTROLS_AS_EXPECTED": "Nothing to do.",
         "CONTROL_CHECK_NEEDED": (
@@ -28,6 +30,7 @@ MARKER_ADVICE: Mapping[str, str] = MappingProxyType(
         "ER_LOW_POSITIVE": "Report percentage, intensity and the state of the controls beside the category.",
         "EXPERIMENTAL": "Look at the outlined immune cells in the fields, and confirm the score by eye.",
         "GRADE_FOR_USUAL_TYPE": "Name the subtype by eye; grade only where the subtype is graded.",
+        "GRADE_NOT_MEASURED": "Grade by eye, on the least differentiated part, buds and clusters left out.",
         "GRADE_VARIES": "Look at the window with fewest glands: it decides, buds left out.",
         "HER2_DUAL_PROBE_NEEDED": "Order a dual-probe test.",
         "HER2_FEW_INTENSE_CELLS": "Look at those cells: are they invasive tumour, and is it membrane?",

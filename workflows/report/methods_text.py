@@ -17,6 +17,7 @@ def write_methods(content: ReportContent) -> str:
         _image(content),
         _tissue(content),
         _stain(content),
+        *([] if content.normalised is None else [content.normalised.sentence()]),
         _nuclei(content),
         _score(content),
         *([content.methods.region] if content.methods.region else []),

@@ -63,6 +63,7 @@ def report_record(content: ReportContent) -> dict[str, Any]:
         "image": asdict(content.slide),
         "resolution": asdict(content.resolution),
         "stain": content.stain.to_json(),
+        "normalisation": None if content.normalised is None else content.normalised.to_json(),
         "detector": asdict(content.detector),
         "methods": write_methods(content),
         "limits": list(content.methods.limits),

@@ -16,6 +16,7 @@ __all__ = [
     "Row",
     "Section",
     "image_section",
+    "normalisation_rows",
     "report_view",
     "settings_section",
     "words",
@@ -360,8 +361,26 @@ def _stain(writer: RecordWriter) -> Section:
         Row((words("White point R, G, B"), *writer.numbers("stain.background", places=0))),
         Row((words("Hematoxylin R, G, B"), *writer.numbers("stain.hematoxylin", places=3))),
         Row((words(f"{second} R, G, B"), *writer.numbers("stain.chromogen", places=3))),
+        *normalisation_rows(writer),
     )
     return Section("Stain", rows)
+
+
+def normalisation_rows(writer: RecordWriter) -> tuple[Row, ...]:
+    """Return what became of a normalisation that was asked for; nothing where none was."""
+    told = writer.get("normalisation")
+    if told is None:
+        return ()
+    changed = "yes, for the network alone" if told["changed"] else "no: pixels as scanned"
+    rows = [
+        Row((words("Normalisation"), writer.text("normalisation.method"))),
+        Row((words("Pixels changed"), Figure(changed, "normalisation.changed"))),
+    ]
+    if told["flags"]:
+        rows.append(Row((words("Noted"), Figure(", ".join(told["flags"]), "normalisation.flags"))))
+    if told["profile"]:
+        rows.append(Row((words("Profile"), writer.text("normalisation.profile"))))
+    return tuple(rows)
 
 
 def _provenance(writer: RecordWriter) -> Section:

@@ -89,6 +89,11 @@ class CellDetector:
         return (*self.inner.probabilities, "cytoplasm_dab_od_mean", "nucleus_elongation", RING)
 
     @property
+    def sees_colours(self) -> bool:
+        """Whether the inner detector looks at pixels."""
+        return self.inner.sees_colours
+
+    @property
     def runs_on_card(self) -> bool:
         """Whether the inner detector computes on an accelerator."""
         return self.inner.runs_on_card

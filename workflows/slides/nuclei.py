@@ -15,6 +15,7 @@ from ...tiling import ResultStore, Tile, halves, stage_key, tissue_windows
 from ...wsi import Plane, open_slide
 from ..runs.inputs import SlideInput
 from .cell_file import FURTHER_COLUMNS, RING, polygons_to_wkb, ring_column
+from .normalised_plane import NormalisedPlane
 from .plan import SlidePlan, load_plan
 
 if TYPE_CHECKING:
@@ -130,13 +131,18 @@ def _find_in_window(plane: Plane, plan: SlidePlan, window: Tile, *, seconds: dic
     x, y, width, height = window.outer
     clock = [time.perf_counter()]
     # Slide edges may leave an odd side; a few more white rows or columns keep the detector's phase.
-    image = plane.read(x, y, width + -width % detector.stride, height + -height % detector.stride)
+    size = width + -width % detector.stride, height + -height % detector.stride
+    seen = plan.seen(plane)
+    if isinstance(seen, NormalisedPlane):
+        image, shown = seen.read_both(x, y, *size)
+    else:
+        image = shown = plane.read(x, y, *size)
     clock.append(time.perf_counter())
-    densities = unmix(image, plan.profile)
+    densities = unmix(image, plan.profile)  # stain is measured on pixels as scanned, whatever is shown
     if plan.profile.second_stain != "DAB":
         densities[1] = 0  # no DAB on this slide, and no other stain may pass for it
     clock.append(time.perf_counter())
-    cells = detector.detect(image, densities, mpp=plan.mpp, seconds=spent)
+    cells = detector.detect(shown, densities, mpp=plan.mpp, seconds=spent)
     spent |= {"decode": clock[1] - clock[0], "unmix": clock[2] - clock[1]}
     for phase, value in spent.items():
         seconds[phase] = seconds.get(phase, 0.0) + value

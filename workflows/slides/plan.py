@@ -29,7 +29,10 @@ from ...tiling import (
 from ...wsi import Plane, Region, open_slide, require_scorable
 from ..runs.inputs import SlideInput
 from .cell_detector import network_of, with_tumour_threshold
+from .normalisation import AS_SCANNED, Normalisation, NormalisationFacts, fit_slide_colours, seen_plane
+from .normalised_plane import NormalisedPlane
 from .tile_detector import TileDetector, restore_detector
+from .tissue_sample import sample_tissue
 
 __all__ = [
     "MOST_UNSEEN",
@@ -48,10 +51,6 @@ PLAN_VERSION = 3
 
 MOST_UNSEEN = 0.5
 """With more than this share of the slide unreadable there is no result, not even a partial one."""
-SAMPLE_WINDOWS = 64
-"""Windows of tissue from which the stain vectors are fitted."""
-SAMPLE_SIDE = 160
-"""Side of such a window, px of the working plane: 64 of them hold 0.4 mm2, a thousand nuclei of a tumour."""
 
 
 @dataclass(frozen=True)
@@ -102,6 +101,12 @@ class SlidePlan:
     """Area that could not be read while looking for tissue: what lies there is unknown, mm2."""
     flags: tuple[str, ...]
     """What the plan found that a reader of the result must know."""
+    normalised: NormalisationFacts | None = None
+    """What became of a normalisation that was asked for."""
+
+    def seen(self, plane: Plane) -> Plane | NormalisedPlane:
+        """Return the plane that networks look at: in other colours where that was asked for."""
+        return seen_plane(plane, self.folder, self.normalised)
 
     @property
     def tissue(self) -> TissueMask:
@@ -129,7 +134,12 @@ class SlidePlan:
 
 
 def make_plan(
-    slide_input: SlideInput, *, folder: Path, settings: PlanSettings, detector: TileDetector
+    slide_input: SlideInput,
+    *,
+    folder: Path,
+    settings: PlanSettings,
+    detector: TileDetector,
+    normalise: Normalisation = AS_SCANNED,
 ) -> SlidePlan:
     """Prepare a slide, or read the plan that an earlier run made with the same settings.
 
@@ -143,6 +153,8 @@ def make_plan(
         How to prepare.
     detector : TileDetector
         What will look for nuclei; it is fitted to the slide here.
+    normalise : Normalisation
+        The colours that it shall see.
 
     Raises
     ------
@@ -157,12 +169,14 @@ def make_plan(
             "mpp": slide.mpp,
             "detector": detector.facts(),
             **_told(settings),
+            **normalise.facts(),
         }
         key = stage_key(facts)
         place = folder / f"plan-{key}"
         if not (place / "plan.json").exists():
             require_scorable(slide)
-            _write_plan(plane, slide_input, place=place, settings=settings, detector=detector)
+            planner = _Planner(settings, detector, normalise)
+            planner.write(plane, slide_input, place=place)
     plan = load_plan(place)
     if network_of(detector) is not None:
         # The weights may have moved since, or run elsewhere: their content counts, not their place.
@@ -184,50 +198,75 @@ def _told(settings: PlanSettings) -> dict[str, Any]:
     return told
 
 
-def _write_plan(
-    plane: Plane, slide_input: SlideInput, *, place: Path, settings: PlanSettings, detector: TileDetector
-) -> None:
-    """Look at the slide and write the masks, then the plan, whose presence says that all is there."""
-    slide = plane.slide
-    tissue = find_tissue(slide, settings=settings.tissue)
-    quality = assess_quality(slide, tissue, settings=settings.quality)
-    halo = halo_of(settings, detector, mpp=plane.mpp)
-    grid = TileGrid(plane.width, plane.height, settings.core_px, halo, detector.stride)
-    tiles = [tile for tile in grid if holds_tissue(tile, grid, tissue=tissue, downsample=plane.downsample)]
-    clean = quality.assessable(tissue)
-    samples = sample_tissue(plane, clean if clean.any() else tissue.mask, downsample=tissue.downsample)
-    red, green, blue = (float(value) for value in tissue.background)
-    fit = fit_h_dab if settings.stain == "H-DAB" else published_h_e
-    profile = fit(samples.reshape(-1, 3), (red, green, blue))
-    densities = [unmix(sample, profile) for sample in samples]
-    fitted = detector.fitted(list(samples), densities, mpp=plane.mpp)
-    place.mkdir(parents=True, exist_ok=True)
-    tissue.save(place / "tissue.npz")
-    quality.save(place / "quality.npz")
-    unseen = unseen_tissue(slide.damage, tissue)
-    if unseen.mean() > MOST_UNSEEN:
-        raise UnreadableSlideError(
-            f"{slide.path.name}: {100 * unseen.mean():.0f} % of the slide cannot be read",
-            "copy the file again, or scan the slide again",
+@dataclass(frozen=True)
+class _Planner:
+    """Looks at a slide and writes its plan."""
+
+    settings: PlanSettings
+    detector: TileDetector
+    normalise: Normalisation
+
+    def write(self, plane: Plane, slide_input: SlideInput, *, place: Path) -> None:
+        """Write the masks and colours, then the plan, whose presence says that all is there."""
+        slide, settings = plane.slide, self.settings
+        tissue = find_tissue(slide, settings=settings.tissue)
+        quality = assess_quality(slide, tissue, settings=settings.quality)
+        halo = halo_of(settings, self.detector, mpp=plane.mpp)
+        grid = TileGrid(plane.width, plane.height, settings.core_px, halo, self.detector.stride)
+        tiles = [
+            tile for tile in grid if holds_tissue(tile, grid, tissue=tissue, downsample=plane.downsample)
+        ]
+        place.mkdir(parents=True, exist_ok=True)
+        tissue.save(place / "tissue.npz")
+        quality.save(place / "quality.npz")
+        profile, fitted, normalised = self._fit(plane, place, tissue=tissue, quality=quality)
+        unseen = unseen_tissue(slide.damage, tissue)
+        if unseen.mean() > MOST_UNSEEN:
+            raise UnreadableSlideError(
+                f"{slide.path.name}: {100 * unseen.mean():.0f} % of the slide cannot be read",
+                "copy the file again, or scan the slide again",
+            )
+        value: dict[str, Any] = {
+            "path": str(slide_input.path),
+            "slide_id": slide_input.slide_id,
+            "mpp_override": slide_input.mpp,
+            "fingerprint": slide.fingerprint,
+            "key": place.name.removeprefix("plan-"),
+            "grid": asdict(grid),
+            "tiles": [tile.index for tile in tiles],
+            "mpp": plane.mpp,
+            "downsample": plane.downsample,
+            "level0_mpp": slide.mpp,
+            "asked_mpp": settings.mpp,
+            "profile": profile.to_json(),
+            "detector": fitted.to_json(),
+            "unseen_mm2": round(float(unseen.sum()) * (tissue.mpp / 1000) ** 2, 6),
+            "flags": [*tissue.flags, *quality.flags, *profile.flags],
+        }
+        if normalised is not None:
+            value["normalised"] = normalised.to_json()
+            value["flags"] = list(dict.fromkeys([*value["flags"], *normalised.flags]))
+        write_json(place / "plan.json", value)
+
+    def _fit(
+        self, plane: Plane, place: Path, *, tissue: TissueMask, quality: QualityMap
+    ) -> tuple[StainProfile, TileDetector, NormalisationFacts | None]:
+        """Fit stains, the colours that networks shall see, and the detector, to clean tissue."""
+        clean = quality.assessable(tissue)
+        where = clean if clean.any() else tissue.mask
+        samples = sample_tissue(plane, where, downsample=tissue.downsample)
+        red, green, blue = (float(value) for value in tissue.background)
+        fit = fit_h_dab if self.settings.stain == "H-DAB" else published_h_e
+        profile = fit(samples.reshape(-1, 3), (red, green, blue))
+        densities = [unmix(sample, profile) for sample in samples]
+        normalised = fit_slide_colours(
+            self.normalise, plane.slide, place=place, tissue=tissue, quality=quality
         )
-    value = {
-        "path": str(slide_input.path),
-        "slide_id": slide_input.slide_id,
-        "mpp_override": slide_input.mpp,
-        "fingerprint": slide.fingerprint,
-        "key": place.name.removeprefix("plan-"),
-        "grid": asdict(grid),
-        "tiles": [tile.index for tile in tiles],
-        "mpp": plane.mpp,
-        "downsample": plane.downsample,
-        "level0_mpp": slide.mpp,
-        "asked_mpp": settings.mpp,
-        "profile": profile.to_json(),
-        "detector": fitted.to_json(),
-        "unseen_mm2": round(float(unseen.sum()) * (tissue.mpp / 1000) ** 2, 6),
-        "flags": [*tissue.flags, *quality.flags, *profile.flags],
-    }
-    write_json(place / "plan.json", value)
+        seen = seen_plane(plane, place, normalised)
+        if seen is not plane:  # densities stay those of the pixels as scanned
+            samples = sample_tissue(seen, where, downsample=tissue.downsample)
+        fitted = self.detector.fitted(list(samples), densities, mpp=plane.mpp)
+        return profile, fitted, normalised
 
 
 def halo_of(settings: PlanSettings, detector: TileDetector, *, mpp: float) -> int:
@@ -264,45 +303,6 @@ def holds_tissue(tile: Tile, grid: TileGrid, *, tissue: TissueMask, downsample: 
     return bool(tissue.fraction(grid.region(tile, downsample=downsample)) > 0)
 
 
-def sample_tissue(plane: Plane, mask: NDArray[np.bool_], *, downsample: float) -> NDArray[np.uint8]:
-    """Read pixels from windows spread evenly over the tissue.
-
-    Parameters
-    ----------
-    plane : Plane
-        What to read.
-    mask : (h, w) bool array
-        Where to take pixels from; everything else in a window is made white.
-    downsample : float
-        Level-0 px per mask px.
-
-    Returns
-    -------
-    (N, 160, 160, 3) uint8 array
-        Up to 64 windows; none where the mask is empty. They stand at equal steps through the tissue's
-        pixels in raster order, so the sample is the same every time.
-    """
-    rows, columns = np.nonzero(mask)
-    if len(rows) == 0:
-        return np.empty((0, SAMPLE_SIDE, SAMPLE_SIDE, 3), np.uint8)
-    chosen = np.unique(np.linspace(0, len(rows) - 1, SAMPLE_WINDOWS).round().astype(int))
-    windows = []
-    for row, column in zip(rows[chosen], columns[chosen], strict=True):
-        x = int((column + 0.5) * downsample / plane.downsample) - SAMPLE_SIDE // 2
-        y = int((row + 0.5) * downsample / plane.downsample) - SAMPLE_SIDE // 2
-        window = plane.read(x, y, SAMPLE_SIDE, SAMPLE_SIDE)
-        places = [
-            ((start + np.arange(SAMPLE_SIDE) + 0.5) * plane.downsample / downsample)
-            .astype(np.int64)
-            .clip(0, size - 1)
-            for start, size in ((y, mask.shape[0]), (x, mask.shape[1]))
-        ]
-        # A window may reach over ink or glass beside the tissue: nothing there may enter a fit.
-        window[~mask[np.ix_(*places)]] = 255
-        windows.append(window)
-    return np.stack(windows)
-
-
 @lru_cache(maxsize=8)
 def load_plan(place: Path) -> SlidePlan:
     """Read a plan back from its folder."""
@@ -322,6 +322,7 @@ def load_plan(place: Path) -> SlidePlan:
         detector=restore_detector(value["detector"]),
         unseen_mm2=value["unseen_mm2"],
         flags=tuple(value["flags"]),
+        normalised=NormalisationFacts.from_json(value.get("normalised")),
     )
 
 

@@ -6,30 +6,38 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import ResolutionError, SettingsError, SlidelabError
+from ...models.stain_loading import GeneratorFile
 from ...stain import (
+    BY_NETWORK,
     Normalizer,
     SlideColours,
+    Unchanged,
     fit_colours,
     fit_normalizer,
     make_normalizer,
     method_of,
     read_colours,
 )
-from ...tiling import TissueMask, assess_quality, find_tissue
+from ...tiling import QualityMap, TissueMask, assess_quality, find_tissue
 from ...wsi import Region, Slide, open_slide
-from .plan import sample_tissue
+from .stain_generator_fit import fit_generated, restore_generated
+from .tissue_sample import sample_tissue
 
 __all__ = [
     "StainSample",
     "choose_normalizer",
     "explain_stain_flag",
     "read_profile",
+    "restore_normalizer",
+    "sample_of",
     "sample_slide",
+    "stored_student",
     "target_colours",
 ]
 
@@ -80,7 +88,12 @@ def sample_slide(slide: Slide) -> StainSample:
         If the slide's resolution is not trusted.
     """
     tissue = find_tissue(slide)
-    clean = assess_quality(slide, tissue).assessable(tissue)
+    return sample_of(slide, tissue, assess_quality(slide, tissue))
+
+
+def sample_of(slide: Slide, tissue: TissueMask, quality: QualityMap) -> StainSample:
+    """Do the same with tissue and artefacts that were found before."""
+    clean = quality.assessable(tissue)
     plane = slide.plane(max(SAMPLE_MPP, slide.mpp))
     pixels = sample_tissue(plane, clean if clean.any() else tissue.mask, downsample=tissue.downsample)
     red, green, blue = (float(np.clip(value, 1.0, 255.0)) for value in tissue.background)
@@ -98,14 +111,28 @@ def choose_normalizer(
     *,
     profile: SlideColours | None = None,
     target: SlideColours | None = None,
+    generator: GeneratorFile | None = None,
 ) -> Normalizer:
     """Fit a slide's normalizer, or make it of a profile that was fitted before.
+
+    ``cyclegan`` and ``distilled`` take ``generator``, by default the first network that is at hand.
 
     Raises
     ------
     SettingsError
         If the profile was measured by another method, or does not go with the target.
+    SlidelabError
+        If no network is at hand for a method that needs one.
     """
+    if method in BY_NETWORK:
+        return fit_generated(
+            sample.pixels,
+            method,
+            background=sample.background,
+            colours=profile,
+            target=target,
+            generator=generator,
+        )
     if profile is None or method == "none":
         return fit_normalizer(sample.pixels, method, target=target, background=sample.background)
     if method_of(profile) != method:
@@ -114,6 +141,16 @@ def choose_normalizer(
             f"Give --method {method_of(profile)}, or leave the profile out to fit this slide.",
         )
     return make_normalizer(profile, target, pixels=sample.pixels)
+
+
+def restore_normalizer(value: Mapping[str, Any]) -> Normalizer:
+    """Make a normalizer again of what was written of it: its ``to_json``, and whether it changes pixels."""
+    colours, method = read_colours(value), str(value["method"])
+    if not value["changed"]:
+        return Unchanged(colours, tuple(value["flags"]), method)
+    if method in BY_NETWORK:
+        return restore_generated(value)
+    return make_normalizer(colours, read_colours(value["target"]), method=method)
 
 
 def read_profile(path: Path) -> SlideColours:
@@ -134,6 +171,14 @@ def read_profile(path: Path) -> SlideColours:
         ) from error
 
 
+def stored_student(path: Path, method: str) -> Normalizer | None:
+    """Return the student of a network that an earlier run wrote; None where there is none."""
+    if method != "distilled":
+        return None
+    told = json.loads(path.read_text(encoding="utf-8"))
+    return restore_generated(told) if "corrections" in told else None
+
+
 def target_colours(path: Path, method: str) -> SlideColours:
     """Return the colours to aim at: read from a profile, or measured on a slide or image.
 
@@ -142,7 +187,7 @@ def target_colours(path: Path, method: str) -> SlideColours:
     path : Path
         A ``.json`` beside a normalised slide, a slide, or a field of H&E in any image format.
     method : str
-        ``reinhard``, ``macenko`` or ``vahadane``.
+        One of `slidelab.stain.METHODS` but ``none``.
 
     Raises
     ------

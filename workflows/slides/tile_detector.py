@@ -71,6 +71,10 @@ class TileDetector(Protocol):
         """Which of `cell_file.FURTHER_COLUMNS` it fills."""
 
     @property
+    def sees_colours(self) -> bool:
+        """Whether it looks at pixels, and not at stain densities alone."""
+
+    @property
     def runs_on_card(self) -> bool:
         """Whether it computes on an accelerator, which one process then holds."""
 
@@ -105,6 +109,7 @@ class BaselineDetector:
     tumour_threshold = None
     tells_positive = False
     probabilities = ()
+    sees_colours = False
     runs_on_card = False
 
     @property
@@ -176,6 +181,8 @@ class LearnedDetector:
     """Where it runs."""
     kinds: tuple[str, ...] = ()
     """Columns of `cell_file.CLASS_PROBABILITIES` that it fills."""
+
+    sees_colours = True
 
     @property
     def probabilities(self) -> tuple[str, ...]:

@@ -18,7 +18,7 @@ from .pyramid import make_levels
 from .tiff_directory import TiffDirectory, TiffImage, read_directory
 from .tile_codec import Compression, is_understood
 
-__all__ = ["open_tiff"]
+__all__ = ["open_ome", "open_tiff"]
 
 NATIVE_VENDORS = ("aperio", "generic-tiff")
 """Formats whose tiles abut without overlap or offset."""
@@ -51,7 +51,7 @@ def open_tiff(path: Path) -> Reader:
     directory.check_extent()
     first = directory.images[0]
     if is_ome(first.description):
-        return _open_ome(directory, read_ome(first.description, name=path.name))
+        return open_ome(directory, read_ome(first.description, name=path.name))
     _refuse_fluorescence(directory)
     _refuse_deep_pixels(directory)
     if vendor is not None:
@@ -129,7 +129,7 @@ def _finest_first(images: Iterable[TiffImage]) -> list[TiffImage]:
     return sorted(images, key=lambda image: -image.width)
 
 
-def _open_ome(directory: TiffDirectory, ome: OmeImage) -> Reader:
+def open_ome(directory: TiffDirectory, ome: OmeImage) -> Reader:
     """Open an OME-TIFF."""
     path = directory.path
     if ome.ifd >= len(directory.images):

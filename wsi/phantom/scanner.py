@@ -68,6 +68,16 @@ _IHC_A: dict[str, Vector] = {
     "dab": (0.27, 0.57, 0.78),
     "ground": (0.53, 0.57, 0.62),
 }
+_PAP: dict[str, Vector] = {  # hematoxylin, and the light green and eosin of EA: ours, after scanned slides
+    "hematoxylin": (0.70, 0.64, 0.33),
+    "cyan": (0.82, 0.47, 0.33),
+    "eosin": (0.16, 0.82, 0.55),
+}
+_SMEAR: dict[str, Vector] = {  # azure B, eosin Y and methylene blue as in May-Gruenwald-Giemsa: ours
+    "azure": (0.70, 0.66, 0.27),
+    "eosin": (0.20, 0.74, 0.64),
+    "blue": (0.78, 0.56, 0.28),
+}
 _SCANNER_A = Scanner(
     name="a",
     white=(234.0, 234.0, 239.0),
@@ -75,6 +85,8 @@ _SCANNER_A = Scanner(
     stains={
         **dict.fromkeys(IHC_KINDS, _IHC_A),
         "he": {"hematoxylin": (0.65, 0.70, 0.29), "eosin": (0.22, 0.84, 0.49)},
+        "pap": _PAP,
+        "smear": _SMEAR,
     },
     blur_um=0.20,
     sharpening=0.0,
@@ -96,6 +108,8 @@ _SCANNER_B = Scanner(
     stains={
         **dict.fromkeys(IHC_KINDS, _IHC_B),
         "he": {"hematoxylin": (0.61, 0.72, 0.34), "eosin": (0.29, 0.80, 0.53)},
+        "pap": _PAP,
+        "smear": _SMEAR,
     },
     blur_um=0.30,
     sharpening=1.1,

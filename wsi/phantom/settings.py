@@ -78,6 +78,16 @@ KINDS: dict[str, KindFacts] = {
         default_truth=65.0,
         truth_sets_stroma=True,
     ),
+    "pap": KindFacts(
+        summary="Papanicolaou stain: a thin-layer cervical preparation with abnormal cells",
+        truth="abnormal cells in percent of all squamous cells",
+        default_truth=1.0,
+    ),
+    "smear": KindFacts(
+        summary="Romanowsky stain: a blood smear with thick part, monolayer and thin part",
+        truth="neutrophils in percent of all white cells",
+        default_truth=60.0,
+    ),
 }
 
 

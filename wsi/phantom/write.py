@@ -87,16 +87,39 @@ def write_phantom(
     tiles per coarse level, 4 bytes per tumour nucleus and 16 bytes per tile are all that grows.
     """
     target = Path(path)
+    if settings.kind == "pap":  # cytology has painters and a truth of its own
+        from .pap import paint_pap_phantom
+
+        return paint_pap_phantom(target, settings, progress=progress, workers=workers)
+    if settings.kind == "smear":
+        from .smear import paint_smear_phantom
+
+        return paint_smear_phantom(target, settings, progress=progress, workers=workers)
+    from .truth import truth_paths
+
+    with landed(target, (*truth_paths(target), target), workers=workers) as (table, summary, slide):
+        return _write(target, settings, parts=(table, summary, slide), progress=progress, workers=workers)
+
+
+@contextmanager
+def landed(target: Path, files: tuple[Path, ...], *, workers: int) -> Iterator[tuple[Path, ...]]:
+    """Check what a phantom is asked to be, and lend places for its files, which appear all at once or never.
+
+    Raises
+    ------
+    SettingsError
+        If the name is no TIFF name, or nobody works.
+    RunFolderError
+        If the files cannot be written.
+    """
     if target.suffix.lower() not in (".tif", ".tiff"):
         raise SettingsError(f"phantom name {target.name!r} is no TIFF name", "end it in .tiff")
     if workers < 1:
         raise SettingsError(f"{workers} workers cannot paint", "give at least 1 worker")
-    from .truth import truth_paths
-
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with _all_or_nothing((*truth_paths(target), target)) as (table, summary, slide):
-            return _write(target, settings, parts=(table, summary, slide), progress=progress, workers=workers)
+        with _all_or_nothing(files) as parts:
+            yield parts
     except OSError as error:
         raise RunFolderError(
             f"cannot write the phantom {target}: {error}", "choose a folder that is writable and has room"

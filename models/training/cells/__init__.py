@@ -1,1 +1,1 @@
-"""Training of cell classifiers from labelled crops: settings, crops, losses, and the loop."""
+"""Training of cell classifiers: settings, crops, colours, losses, and the loop."""

@@ -33,6 +33,8 @@ class TissueConfig(SettingsFile):
     """Working resolution, um per px."""
     scales: tuple[Positive, Positive] = (0.75, 1.33)
     """Resolutions that crops are drawn at, from and to, as factors of ``mpp``."""
+    normalise: str = "none"
+    """Method by which each image is normalised before anything is learnt from it."""
     stain_strength: Weight = 1.5
     """How much colours are varied: 0 not at all, 1 as for nuclei (`StainJitter`)."""
     network: dict[str, Any] = Field(default_factory=dict)

@@ -1,0 +1,136 @@
+"""From measured cells to what the rules are asked: calls, adequacy, risk, gallery."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...quantify import (
+    AdequacyEvidence,
+    CallTable,
+    CellEstimate,
+    CervicalCutoffs,
+    CervicalEvidence,
+    count_calls,
+    count_for_adequacy,
+    rank_gallery,
+    slide_risk,
+    squamous_cells_by_area,
+    suspicion,
+)
+from .call_reader import CallReader
+from .cells import KINDS, ScreenedCells
+from .plan import ScreeningPlan, ScreeningSettings
+
+__all__ = ["Findings", "examine"]
+
+UNKNOWN = "unknown"
+"""Why a call does not count: the classifier says that it is of none of its classes, or not sure."""
+BLOCK_UM = 1000.0
+"""Side of the blocks over which squamous cells are counted, um; smaller on small slides."""
+LEAST_BLOCKS = 16
+"""Wanted at least, for the spread between blocks gives the interval."""
+
+
+@dataclass(frozen=True, eq=False)
+class Findings:
+    """What was found on a slide."""
+
+    cells: ScreenedCells
+    rows: NDArray[np.intp]
+    """Rows of ``cells`` that were named and lie where cells count: the rows of ``calls``."""
+    calls: CallTable
+    suspicions: NDArray[np.float64]
+    """Of each call, 0-1."""
+    gallery: tuple[int, ...]
+    """Rows of ``calls``, the most suspicious first, then organisms."""
+    evidence: CervicalEvidence
+    risk: float
+    """By which a worklist is ordered, 0-1."""
+
+    @property
+    def unknown(self) -> int:
+        """Calls that are other or unknown."""
+        return sum(reason == UNKNOWN for reason in self.calls.excluded)
+
+
+def examine(
+    plan: ScreeningPlan,
+    cells: ScreenedCells,
+    *,
+    calls: CallReader,
+    settings: ScreeningSettings,
+    cutoffs: CervicalCutoffs | None = None,
+) -> Findings:
+    """Apply the rules of cells: which calls are accepted, how many cells there are, what a person should see.
+
+    Parameters
+    ----------
+    plan : ScreeningPlan
+        Of the slide.
+    cells : ScreenedCells
+        All its cells.
+    calls : CallReader
+        For the names of its classes.
+    settings : ScreeningSettings
+        Preparation, age and what the laboratory accepts.
+    cutoffs : CervicalCutoffs, optional
+        With a laboratory's thresholds; those of the package by default.
+    """
+    rows = np.flatnonzero(cells.looked & (cells.reason == 0))
+    chance = cells.chance[rows].astype(np.float64)
+    best = chance.argmax(axis=1) if len(rows) else np.empty(0, np.intp)
+    codes = [calls.codes[number] for number in best]
+    table = {
+        "x_um": cells.x_um[rows],
+        "y_um": cells.y_um[rows],
+        "codes": np.array(codes, dtype=object),
+        "probability": np.clip(chance.max(axis=1) if len(rows) else chance[:, 0], 0.0, 1.0),
+        "cells": cells.group_cells[rows].astype(np.int64),
+    }
+    counted = CallTable.of(**table, excluded=np.where(cells.unknown[rows], UNKNOWN, ""))
+    suspicions = suspicion(chance, codes=calls.codes) if len(rows) else np.empty(0)
+    # What the classifier does not know may be the very cell to look at: the gallery shows it all the same.
+    gallery = rank_gallery(CallTable.of(**table), suspicions, cutoffs=cutoffs) if len(rows) else ()
+    evidence = CervicalEvidence(
+        calls=count_calls(counted, cutoffs=cutoffs),
+        judged=int((cells.reason == 0).sum()),
+        specimen=_specimen(plan, cells, settings),
+        age=settings.age,
+    )
+    return Findings(cells, rows, counted, suspicions, gallery, evidence, slide_risk(suspicions))
+
+
+def _specimen(plan: ScreeningPlan, cells: ScreenedCells, settings: ScreeningSettings) -> AdequacyEvidence:
+    """Return what was measured of the specimen."""
+    kinds = {name: int(cells.of_kind(name).sum()) for name in KINDS}
+    hidden, covered = plan.obscured()
+    return AdequacyEvidence(
+        preparation=settings.preparation,
+        squamous=_squamous(plan, cells, settings.preparation),
+        obscured=(hidden, covered) if covered else None,
+        transformation_zone_cells=count_for_adequacy(kinds)[1],
+        lower_count=settings.lower_count,
+    )
+
+
+def _squamous(plan: ScreeningPlan, cells: ScreenedCells, preparation: str) -> CellEstimate | None:
+    """Estimate the squamous cells of the whole preparation from the blocks of the scanned area."""
+    x0, y0 = (edge * plan.level0_mpp for edge in plan.origin)
+    width, height = _scanned_um(plan)
+    side = min(BLOCK_UM, float(np.sqrt(width * height / LEAST_BLOCKS)))
+    edges = [np.append(np.arange(0.0, length, side), length) for length in (width, height)]
+    mature = cells.of_kind("superficial") | cells.of_kind("intermediate")
+    counts, _, _ = np.histogram2d(cells.x_um[mature] - x0, cells.y_um[mature] - y0, bins=edges)
+    areas = np.outer(np.diff(edges[0]), np.diff(edges[1])) / 1e6
+    unseen = min(plan.unseen_mm2, 0.99 * float(areas.sum()))
+    areas *= 1 - unseen / float(areas.sum())
+    return squamous_cells_by_area(counts.ravel().astype(np.int64), areas.ravel(), preparation=preparation)
+
+
+def _scanned_um(plan: ScreeningPlan) -> tuple[float, float]:
+    """Return width and height of what was scanned, um."""
+    width = plan.grid.width * plan.mpp - plan.origin[0] * plan.level0_mpp
+    return width, plan.scanned_mm2 * 1e6 / width

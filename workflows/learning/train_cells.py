@@ -1,0 +1,112 @@
+"""Train a cell classifier from labelled cells: learn, choose temperature and reject rule, write the card."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ...errors import SettingsError, SlideNotFoundError
+from ...models.labelled.cytology_cells import LabelledCell
+from ...models.labelled.cytology_sets import read_cells
+from ...models.labelled.split import PARTS
+from .cell_card import publish_cells
+
+if TYPE_CHECKING:
+    from ...models.training.cells.config import CellsConfig
+    from ...models.training.cells.loop import Report
+
+__all__ = ["find_cells_config", "read_labelled_cells", "train_cell_model"]
+
+OWN = ("cervix-*.toml", "wbc-*.toml", "rbc-*.toml")
+"""Names of slidelab's own configurations."""
+
+
+def train_cell_model(
+    config: CellsConfig,
+    *,
+    data: Path,
+    folder: Path,
+    device: str = "auto",
+    overwrite: bool = False,
+    report: Report | None = None,
+) -> Path:
+    """Train a cell classifier and write it as a model that the `Registry` can use.
+
+    A run that was interrupted goes on where it stopped; one that is done only writes the model again.
+
+    Parameters
+    ----------
+    config : CellsConfig
+        How.
+    data : Path
+        Folder of the known sets of labelled cells.
+    folder : Path
+        Receives ``NAME.safetensors`` and ``NAME.json``, and in ``training/`` checkpoint and log.
+    device : str
+        ``auto``, ``cpu``, ``cuda``.
+    overwrite : bool
+        Forget an earlier training in this folder.
+    report : callable, optional
+        Called after each step with its number and losses.
+
+    Returns
+    -------
+    Path
+        ``NAME.json``, the model card, still without metrics.
+
+    Raises
+    ------
+    SettingsError
+        If there is nothing to learn from, or a set is not known.
+    SlideNotFoundError
+        If the cells are not there.
+    RunFolderError
+        If the folder holds a training with other settings or cells.
+    """
+    from ...models.training.cells.loop import train_cell_network
+
+    cells = read_labelled_cells(config, data)
+    workspace = folder / "training" / config.name
+    if overwrite and workspace.is_dir():
+        shutil.rmtree(workspace)
+    weights = train_cell_network(cells, config=config, folder=workspace, device=device, report=report)
+    return publish_cells(weights, cells, config=config, folder=folder, device=device)
+
+
+def read_labelled_cells(config: CellsConfig, data: Path) -> dict[str, list[LabelledCell]]:
+    """Read the labelled cells that a configuration names, by part.
+
+    Raises
+    ------
+    SettingsError
+        If a set is not known.
+    SlideNotFoundError
+        If there is nothing at ``data``, or a set is not there.
+    """
+    if not data.is_dir():
+        raise SlideNotFoundError(f"no labelled cells at {data}", "Give the folder that holds the sets.")
+    cells = read_cells(data, config.sources)
+    return {part: [cell for cell in cells if cell.part == part] for part in PARTS}
+
+
+def find_cells_config(name: str) -> CellsConfig:
+    """Read the settings of a training: a TOML file, or one of slidelab's own by name.
+
+    Raises
+    ------
+    SettingsError
+        If there is no such file and no such name, or the settings are wrong.
+    """
+    from ...models.training.cells.config import CellsConfig
+    from ...models.training.config import CONFIGS
+
+    path = Path(name)
+    if path.suffix != ".toml":
+        path = CONFIGS / f"{name}.toml"
+        if not path.is_file():
+            own = sorted(each.stem for pattern in OWN for each in CONFIGS.glob(pattern))
+            raise SettingsError(
+                f"no training configuration {name!r}", f"Give a .toml file or one of: {', '.join(own)}."
+            )
+    return CellsConfig.read(path)

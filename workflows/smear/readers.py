@@ -1,0 +1,341 @@
+"""What looks at a smear: the detector of red cells, white cells and platelets, and classifiers of cells."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...errors import ModelNotFoundError, ModelRefusedError, SettingsError
+from ...models import CellTable
+from ...quantify import FIVE_PARTS
+
+if TYPE_CHECKING:
+    from ...models.card import ModelCard
+    from ...models.cell_classifier import CellClassifier
+    from ...models.registry import LicencePolicy
+    from ...models.star_detector import StarDetector
+
+__all__ = [
+    "KINDS",
+    "RED_FEATURES",
+    "CellReader",
+    "LearnedCells",
+    "LearnedSmear",
+    "SmearReader",
+    "choose_red",
+    "choose_smear",
+    "choose_white",
+]
+
+Pixels = NDArray[np.uint8]
+
+KINDS = ("RBC", "WBC", "Platelet")
+"""What a detector tells apart, in the order of its labels."""
+STAIN = "Romanowsky"
+DETECTION = "blood-cell-detection"
+CLASSIFICATION = "cell-classification"
+USUAL_RADIUS_UM = 10.0
+RED_FEATURES: Mapping[str, str] = {
+    "macrocyte": "macrocytes",
+    "microcyte": "microcytes",
+    "spherocyte": "spherocytes",
+    "target cell": "target cells",
+    "stomatocyte": "stomatocytes",
+    "ovalocyte": "ovalocytes",
+    "teardrop": "teardrop cells",
+    "burr cell": "echinocytes",
+    "schistocyte": "schistocytes",
+    "hypochromia": "hypochromia",
+    "elliptocyte": "elliptocytes",
+}
+"""Types of red cells that a classifier may know, and the changes that are graded."""
+
+
+class SmearReader(Protocol):
+    """What the workflow needs of a detector; small, and cheap to send to a worker."""
+
+    @property
+    def name(self) -> str:
+        """Name, as reports give it."""
+
+    @property
+    def version(self) -> str:
+        """Version; another one may find other cells."""
+
+    @property
+    def mpp(self) -> float:
+        """Resolution that it works at, um per px."""
+
+    @property
+    def stride(self) -> int:
+        """Windows must begin on multiples of this many px."""
+
+    @property
+    def reach_px(self) -> int:
+        """How far from its centroid anything can influence a cell, px."""
+
+    @property
+    def licence(self) -> str:
+        """Licence of its weights."""
+
+    @property
+    def sha256(self) -> str:
+        """Digest of its weights."""
+
+    @property
+    def limits(self) -> tuple[str, ...]:
+        """What it cannot do, a sentence each."""
+
+    @property
+    def runs_on_card(self) -> bool:
+        """Whether it computes on an accelerator, which one process then holds."""
+
+    def find(self, image: Pixels, *, seconds: dict[str, float]) -> CellTable:
+        """Find the cells of an image (H, W, 3), sides multiples of the stride; labels index `KINDS`."""
+
+    def facts(self) -> dict[str, Any]:
+        """Everything that shapes its cells, as plain JSON values."""
+
+
+class CellReader(Protocol):
+    """What the workflow needs of a classifier of single cells."""
+
+    @property
+    def name(self) -> str:
+        """Name, as reports give it."""
+
+    @property
+    def version(self) -> str:
+        """Version."""
+
+    @property
+    def mpp(self) -> float:
+        """Resolution of its crops, um per px."""
+
+    @property
+    def side(self) -> int:
+        """Side of its crops, px."""
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """What it tells apart."""
+
+    @property
+    def licence(self) -> str:
+        """Licence of its weights."""
+
+    @property
+    def sha256(self) -> str:
+        """Digest of its weights."""
+
+    @property
+    def limits(self) -> tuple[str, ...]:
+        """What it cannot do, a sentence each."""
+
+    def read(self, crops: Pixels) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+        """Return the probabilities (N, classes) of crops (N, side, side, 3), and which cells are unknown."""
+
+    def facts(self) -> dict[str, Any]:
+        """Everything that shapes its answers, as plain JSON values."""
+
+
+@dataclass(frozen=True)
+class LearnedSmear:
+    """A trained detector, by its card and weights; each worker loads it once."""
+
+    card: Path
+    weights: Path
+    name: str
+    version: str
+    sha256: str
+    mpp: float
+    stride: int
+    reach_px: int
+    licence: str = ""
+    limits: tuple[str, ...] = ()
+    device: str = "auto"
+
+    @property
+    def runs_on_card(self) -> bool:
+        """Whether its device is an accelerator."""
+        from ...models.session import choose_device
+
+        return self.device != "cpu" and choose_device(self.device).type != "cpu"
+
+    def find(self, image: Pixels, *, seconds: dict[str, float]) -> CellTable:
+        """Find cells; the first call in a process loads the network."""
+        return _detector(self.card, self.weights, self.sha256, self.device).detect(image, seconds=seconds)
+
+    def facts(self) -> dict[str, Any]:
+        """Name, version and weights."""
+        return {"name": self.name, "version": self.version, "sha256": self.sha256}
+
+
+@dataclass(frozen=True)
+class LearnedCells:
+    """A trained classifier, by its card and weights; each worker loads it once."""
+
+    card: Path
+    weights: Path
+    name: str
+    version: str
+    sha256: str
+    mpp: float
+    side: int
+    classes: tuple[str, ...]
+    licence: str = ""
+    limits: tuple[str, ...] = ()
+    device: str = "auto"
+
+    def read(self, crops: Pixels) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+        """Classify crops; the first call in a process loads the network."""
+        if not len(crops):
+            return np.zeros((0, len(self.classes)), np.float32), np.zeros(0, np.bool_)
+        classifier = _classifier(self.card, self.weights, self.sha256, self.device)
+        probabilities = classifier.classify(crops)
+        return probabilities, classifier.unknown(probabilities)
+
+    def facts(self) -> dict[str, Any]:
+        """Name, version and weights."""
+        return {"name": self.name, "version": self.version, "sha256": self.sha256}
+
+
+@lru_cache(maxsize=2)
+def _detector(card: Path, weights: Path, sha256: str, device: str) -> StarDetector:
+    """Load a detector once per process."""
+    os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")  # large pages: read when torch first allocates
+    from ...models.loading import load_detector
+
+    return load_detector((card, weights), device=device)
+
+
+@lru_cache(maxsize=4)
+def _classifier(card: Path, weights: Path, sha256: str, device: str) -> CellClassifier:
+    """Load a classifier once per process."""
+    from ...models.cell_classifier import load_cell_classifier
+
+    return load_cell_classifier(card, weights, device=device)
+
+
+def choose_smear(
+    model: str = "auto", *, policy: LicencePolicy = "research", device: str = "auto"
+) -> LearnedSmear:
+    """Find the detector that a user asks for.
+
+    Parameters
+    ----------
+    model : str
+        ``auto``, or a model's name.
+    policy : {"research", "permissive"}
+        Whether weights trained on data for research only may be used.
+    device : str
+        ``auto``, ``cpu``, ``cuda``.
+
+    Raises
+    ------
+    ModelNotFoundError, ModelRefusedError, DamagedWeightsError
+        From the registry.
+    SettingsError
+        If the model does something else.
+    """
+    from ...models.registry import Registry
+
+    registry = Registry(policy=policy)
+    entry = registry.default(task=DETECTION, stain=STAIN) if model == "auto" else registry.find(model)
+    card = entry.card
+    if card.task != DETECTION or tuple(card.classes) != KINDS:
+        raise SettingsError(
+            f"model {card.name} is for {card.task} of {', '.join(card.classes)}",
+            f"Choose one that tells {', '.join(KINDS)} apart.",
+        )
+    radius = card.thresholds.get("largest_radius_um", USUAL_RADIUS_UM)
+    return LearnedSmear(
+        card=entry.weights.with_suffix(".json"),
+        weights=entry.weights,
+        name=card.name,
+        version=card.version,
+        sha256=card.sha256,
+        mpp=card.mpp,
+        stride=card.input.stride_px,
+        # A cell's outline, and that of a neighbour that may cover it.
+        reach_px=int(np.ceil(card.receptive_field_px + 2 * radius / card.mpp)),
+        licence=card.licence.weights,
+        limits=tuple(card.limits),
+        device=device,
+    )
+
+
+def choose_white(
+    model: str = "auto", *, policy: LicencePolicy = "research", device: str = "auto"
+) -> LearnedCells | None:
+    """Find the classifier of white cells; None for ``none``, or for ``auto`` where none is at hand.
+
+    Raises
+    ------
+    ModelNotFoundError, ModelRefusedError, DamagedWeightsError
+        From the registry, for a model asked for by name.
+    SettingsError
+        If the model tells other classes.
+    """
+    return _choose_cells(model, wanted=FIVE_PARTS, policy=policy, device=device)
+
+
+def choose_red(
+    model: str = "auto", *, policy: LicencePolicy = "research", device: str = "auto"
+) -> LearnedCells | None:
+    """Find the classifier of red cells' shapes; None for ``none``, or for ``auto`` where none is at hand."""
+    return _choose_cells(model, wanted=("normal", "schistocyte"), policy=policy, device=device)
+
+
+def _choose_cells(
+    model: str, *, wanted: Sequence[str], policy: LicencePolicy, device: str
+) -> LearnedCells | None:
+    """Find a classifier that knows some classes."""
+    if model == "none":
+        return None
+    from ...models.registry import Registry
+
+    registry = Registry(policy=policy)
+    named = model != "auto"
+    fitting = [
+        card.name
+        for card in registry.ranked(task=CLASSIFICATION, stain=STAIN)
+        if set(wanted) <= set(card.classes)
+    ]
+    if not named and not fitting:
+        return None
+    try:
+        entry = registry.find(model if named else fitting[0])
+    except (ModelNotFoundError, ModelRefusedError):
+        if named:
+            raise
+        return None
+    card: ModelCard = entry.card
+    if card.task != CLASSIFICATION or not set(wanted) <= set(card.classes):
+        raise SettingsError(
+            f"model {card.name} is for {card.task} of {', '.join(card.classes)}",
+            f"Choose one that knows {', '.join(wanted)}, or none.",
+        )
+    side = card.architecture.get("side")
+    if not isinstance(side, int):
+        raise SettingsError(f"the card of {card.name} does not say how large its crops are", "Update it.")
+    return LearnedCells(
+        card=entry.weights.with_suffix(".json"),
+        weights=entry.weights,
+        name=card.name,
+        version=card.version,
+        sha256=card.sha256,
+        mpp=card.mpp,
+        side=side,
+        classes=tuple(card.classes),
+        licence=card.licence.weights,
+        limits=tuple(card.limits),
+        device=device,
+    )

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 import typer
 from typer.core import TyperGroup
 
+from .cli_cytology import bench_cervix, calibrate_cervix, screen_app
 from .cli_grading import bench_grade, grade_app
 from .cli_measure import measure_app
 from .cli_normalise import bench_stain, normalise
@@ -26,12 +27,14 @@ from .cli_options import (
     say,
 )
 from .cli_scoring import score_app, score_ki67
+from .cli_smear import bench_smear, count_app
+from .cli_training import train_app
 
 __all__ = ["main"]
 
 
 class _RunFirst(TyperGroup):
-    """`validate RUN` means `validate run RUN`: what names no verb is the run itself."""
+    """`validate RUN` means `validate run RUN`, and so does `calibrate RUN`: what names no verb is the run."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Put the verb in where it was left out."""
@@ -47,21 +50,29 @@ app = typer.Typer(
     help="From scanner file to slide-level pathology report. Research use only.",
 )
 models_app = typer.Typer(no_args_is_help=True, help="The networks at hand: data, licence, figures.")
-train_app = typer.Typer(no_args_is_help=True, help="Train networks from labelled images.")
 validate_app = typer.Typer(
     cls=_RunFirst, no_args_is_help=True, help="Hold runs against readings, networks against labelled images."
+)
+calibrate_app = typer.Typer(
+    cls=_RunFirst, no_args_is_help=True, help="Fit thresholds to a laboratory's own slides."
 )
 bench_app = typer.Typer(no_args_is_help=True, help="Measure slidelab on this machine.")
 app.add_typer(score_app, name="score")
 app.add_typer(measure_app, name="measure")
 app.add_typer(grade_app, name="grade")
+app.add_typer(screen_app, name="screen")
+app.add_typer(count_app, name="count")
 app.add_typer(models_app, name="models")
 app.add_typer(train_app, name="train")
 app.add_typer(validate_app, name="validate")
+app.add_typer(calibrate_app, name="calibrate")
 app.add_typer(bench_app, name="bench")
 app.command()(normalise)
+calibrate_app.command("cervix")(calibrate_cervix)
 bench_app.command("stain")(bench_stain)
 bench_app.command("grade")(bench_grade)
+bench_app.command("cervix")(bench_cervix)
+bench_app.command("smear")(bench_smear)
 
 USAGE_ERROR: Any = next(base for base in typer.BadParameter.__mro__ if base.__name__ == "ClickException")
 """What a wrong option raises: typer brings its own copy of click, or uses an installed one, by version."""
@@ -135,8 +146,8 @@ def phantom(  # noqa: PLR0913 -- one parameter per documented option of the comm
         say(f"{out}: {size} x {size} px, {facts['nuclei']:,} nuclei, truth {known.value or 0:.2f} %")
 
 
-@app.command()
-def calibrate(  # noqa: PLR0913 -- one parameter per documented option of the command line
+@calibrate_app.command("run")
+def calibrate_markers(  # noqa: PLR0913 -- one parameter per documented option of the command line
     run: Annotated[Path, typer.Argument(help="Folder of the run that scored control or reference slides.")],
     name: Annotated[str, typer.Option(help="Of the profile: laboratory, marker, clone.")],
     out: Annotated[Path, typer.Option(help="The .toml to write; a picture goes beside it.")],
@@ -237,61 +248,6 @@ def doctor(as_json: Json = False) -> None:
         for check in checks:
             say(f"{'ok  ' if check.ok else 'FAIL'}  {check.name:<22} {check.finding}")
     raise typer.Exit(0 if all(check.ok for check in checks) else 1)
-
-
-@train_app.command("detector")
-def train_detector(
-    data: Annotated[Path, typer.Option(help="Folder of the known collections, or a CSV manifest.")],
-    config: Annotated[str, typer.Option(help="A .toml file, or the name of a configuration of slidelab.")],
-    out: Annotated[Path, typer.Option(help="Model folder; run again to go on.")] = Path("models"),
-    device: Device = "auto",
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Throw an earlier run away.")] = False,
-    as_json: Json = False,
-    debug: Debug = False,
-) -> None:
-    """Train a cell detector: card and weights in --out, progress in --out/training."""
-    from .workflows.learning.train import find_config, train_detector_model
-    from .workflows.runs.terminal import training_bar
-
-    configure_logging(debug=debug)
-    settings = find_config(config)
-    with training_bar(settings.steps, quiet=as_json) as report:
-        card = train_detector_model(
-            settings, data=data, folder=out, device=device, overwrite=overwrite, report=report
-        )
-    if as_json:
-        print_json({"card": str(card), "weights": str(card.with_suffix(".safetensors"))})
-    else:
-        say(f"model: {card}")
-        if settings.task == "cell-detection":
-            verb = "score ki67" if settings.stain == "H-DAB" else "measure immune"
-            say(f"use it with: SLIDELAB_MODELS={out} slidelab {verb} SLIDES --model {settings.name}")
-
-
-@train_app.command("tissue")
-def train_tissue(
-    data: Annotated[Path, typer.Option(help="Folder of the known sets of graded images.")],
-    config: Annotated[str, typer.Option(help="A .toml file, or the name of a configuration of slidelab.")],
-    out: Annotated[Path, typer.Option(help="Model folder; run again to go on.")] = Path("models"),
-    device: Device = "auto",
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Throw an earlier run away.")] = False,
-    as_json: Json = False,
-    debug: Debug = False,
-) -> None:
-    """Train a network that grades tissue: card and weights in --out, progress in --out/training."""
-    from .workflows.learning.train_tissue import find_tissue_config, train_tissue_model
-    from .workflows.runs.terminal import training_bar
-
-    configure_logging(debug=debug)
-    settings = find_tissue_config(config)
-    with training_bar(settings.steps, quiet=as_json) as report:
-        card = train_tissue_model(
-            settings, data=data, folder=out, device=device, overwrite=overwrite, report=report
-        )
-    if as_json:
-        print_json({"card": str(card), "weights": str(card.with_suffix(".safetensors"))})
-    else:
-        say(f"model: {card}")
 
 
 @validate_app.command("run")

@@ -95,7 +95,7 @@ def inspect(slide: Path, mpp: Mpp = None, as_json: Json = False, debug: Debug = 
 @app.command()
 def phantom(  # noqa: PLR0913 -- one parameter per documented option of the command line
     out: Annotated[Path, typer.Argument(help="The .tiff to write; its truth goes beside it.")],
-    kind: Annotated[str, typer.Option(help="ki67, er, pr, her2, pdl1 or he.")] = "ki67",
+    kind: Annotated[str, typer.Option(help="ki67, er, pr, her2, pdl1, he, pap or smear.")] = "ki67",
     size: Annotated[int, typer.Option(help="Side of level 0, px.")] = 4096,
     truth: Annotated[
         float | None,

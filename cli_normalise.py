@@ -19,7 +19,7 @@ from .cli_options import (
     say,
 )
 
-__all__ = ["bench_stain", "normalise", "train_stain"]
+__all__ = ["bench_stain", "normalise"]
 
 
 def normalise(  # noqa: PLR0913 -- one parameter per documented option of the command line
@@ -60,6 +60,7 @@ def normalise(  # noqa: PLR0913 -- one parameter per documented option of the co
     ] = None,
     model: Annotated[str, typer.Option(help="Network of cyclegan and distilled: auto, or a name.")] = "auto",
     license_policy: LicensePolicy = "research",
+    device: Device = "cpu",
     mpp: Mpp = None,
     workers: Workers = 0,
     as_json: Json = False,
@@ -75,7 +76,7 @@ def normalise(  # noqa: PLR0913 -- one parameter per documented option of the co
     if out is None and contact_sheet is None:
         raise SettingsError("nothing to write", "Give --out X.ome.tiff, --out X.ome.zarr or --contact-sheet.")
     settings = NormaliseSettings(
-        method, tissue_only, None if lossless else quality, workers, mpp, model, license_policy
+        method, tissue_only, None if lossless else quality, workers, mpp, model, license_policy, device
     )
     told: dict[str, Any] = {}
     if contact_sheet is not None:
@@ -110,35 +111,3 @@ def bench_stain(
     from .workflows.bench_stain import benchmark_stain
 
     print_figures(benchmark_stain(image, side=side, rounds=rounds), as_json=as_json)
-
-
-def train_stain(  # noqa: PLR0913 -- one parameter per documented option of the command line
-    data: Annotated[Path, typer.Option(help="Folder of the known sets of H&E images, each a site.")],
-    config: Annotated[str, typer.Option(help="A .toml file, or the name of a configuration of slidelab.")],
-    out: Annotated[Path, typer.Option(help="Model folder; run again to go on.")] = Path("models"),
-    plain: Annotated[
-        bool, typer.Option("--plain", help="A plain CycleGAN, which is not told the stains, for comparison.")
-    ] = False,
-    device: Device = "auto",
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Throw an earlier run away.")] = False,
-    as_json: Json = False,
-    debug: Debug = False,
-) -> None:
-    """Train a network that gives H&E another look: card and weights in --out, progress in --out/training."""
-    from .workflows.learning.train_stain import find_stain_config, train_stain_model
-    from .workflows.runs.terminal import training_bar
-
-    configure_logging(debug=debug)
-    settings = find_stain_config(config, plain=plain)
-    with training_bar(settings.steps, quiet=as_json) as report:
-        card = train_stain_model(
-            settings, data=data, folder=out, device=device, overwrite=overwrite, report=report
-        )
-    if as_json:
-        print_json({"card": str(card), "weights": str(card.with_suffix(".safetensors"))})
-    else:
-        say(f"model: {card}")
-        say(
-            f"use it with: SLIDELAB_MODELS={out} slidelab normalise SLIDE --method cyclegan "
-            f"--model {settings.name} --out X.ome.tiff"
-        )

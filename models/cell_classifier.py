@@ -69,13 +69,16 @@ class CellClassifier:
         """Side of the crops, px."""
         return self.session.network.settings.side
 
-    def classify(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def classify(self, crops: NDArray[np.uint8], *, views: int | None = None) -> NDArray[np.float32]:
         """Return the probability of each class.
 
         Parameters
         ----------
         crops : (N, side, side, 3) uint8 array
             Pixels at ``mpp`` with the cell in the middle (`crops_around`).
+        views : int, optional
+            Mirrored and turned views that are averaged, 1 to 8; by default those of the card. More are a
+            little better and as many times slower.
 
         Returns
         -------
@@ -87,16 +90,16 @@ class CellClassifier:
         InvalidTableError
             If the crops have another shape.
         """
-        return calibrated(self.logits(crops), self.thresholds.temperature)
+        return calibrated(self.logits(crops, views=views), self.thresholds.temperature)
 
-    def logits(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def logits(self, crops: NDArray[np.uint8], *, views: int | None = None) -> NDArray[np.float32]:
         """Return the logits of `classify` before the temperature: (N, K)."""
         if crops.dtype != np.uint8 or crops.ndim != 4 or crops.shape[1:] != (self.side, self.side, 3):
             raise InvalidTableError(
                 f"crops of shape {crops.shape} ({crops.dtype}) for a classifier of {self.side} px",
                 "Cut them with crops_around.",
             )
-        return self.session.logits(crops, views=int(self.thresholds.views))
+        return self.session.logits(crops, views=views or int(self.thresholds.views))
 
     def unknown(self, probabilities: NDArray[np.floating]) -> NDArray[np.bool_]:
         """Return which cells are "other or unknown" by the card's rule: (N,).

@@ -142,7 +142,9 @@ def trace_cells(
     return rays
 
 
-def refine_nuclei(red: Floats, x: ArrayLike, y: ArrayLike, *, radii: ArrayLike) -> tuple[Floats, Floats]:
+def refine_nuclei(
+    red: Floats, x: ArrayLike, y: ArrayLike, *, radii: ArrayLike, mpp: float
+) -> tuple[Floats, Floats, Floats]:
     """Move the borders of nuclei to where their density has fallen half-way to the cytoplasm's.
 
     Parameters
@@ -153,6 +155,8 @@ def refine_nuclei(red: Floats, x: ArrayLike, y: ArrayLike, *, radii: ArrayLike) 
         Centres, px.
     radii : (N, RAYS) array
         Distance of the found border from the centre, px.
+    mpp : float
+        um per px.
 
     Returns
     -------
@@ -160,12 +164,15 @@ def refine_nuclei(red: Floats, x: ArrayLike, y: ArrayLike, *, radii: ArrayLike) 
         px; at most 40 % away from those given. A nucleus that hardly stands out keeps its border.
     contrast : (N,) float32 array
         How much denser its core is than what lies around it, OD.
+    steepness : (N,) float32 array
+        Greatest share of that contrast by which the density falls over 1 um, the middle of all rays: 0.5 and
+        more of a nucleus in focus, less the farther out of focus it is.
     """
     given = np.asarray(radii, np.float32)
     centres = np.stack([np.asarray(y, np.float64), np.asarray(x, np.float64)], axis=1)
-    contrast = np.zeros(len(given), np.float32)
+    contrast, steepness = np.zeros((2, len(given)), np.float32)
     if not len(given):
-        return given, contrast
+        return given, contrast, steepness
     mean = np.round(row_mean(given) * 4) / np.float32(4)  # px; quarters, so that few sets of offsets are made
     seeds = np.floor(centres).astype(np.int64)
     found = given.copy()
@@ -176,7 +183,8 @@ def refine_nuclei(red: Floats, x: ArrayLike, y: ArrayLike, *, radii: ArrayLike) 
         offsets = (ray_directions()[:, None] * distance[None, :, None]).reshape(-1, 2)
         profiles = sample(red, seeds[rows], offsets).reshape(-1, RAYS, steps)
         found[rows], contrast[rows] = _half_height(profiles, distance.astype(np.float32), given[rows])
-    return found, contrast
+        steepness[rows] = _steepness(profiles, contrast[rows], over=1.0 / (mpp * NUCLEAR_STEP))
+    return found, contrast, steepness
 
 
 def bound_cells(
@@ -303,6 +311,14 @@ def _half_height(profiles: Floats, distance: Floats, given: Floats) -> tuple[Flo
     stands_out = (core - around) >= np.float32(LEAST_FALL)
     found = np.where(stands_out[:, None], _without_spikes(border), given).astype(np.float32)
     return found, np.asarray(core - around, np.float32)
+
+
+def _steepness(profiles: Floats, contrast: Floats, *, over: float) -> Floats:
+    """Return the greatest fall over so many samples, as a share of the contrast: the middle of all rays."""
+    step = max(1, min(round(over), profiles.shape[2] - 1))
+    falls = (profiles[:, :, :-step] - profiles[:, :, step:]).max(axis=2)
+    falls = np.sort(falls, axis=1)[:, RAYS // 2]
+    return np.asarray(falls / np.maximum(contrast, np.float32(1e-3)), np.float32)
 
 
 def _without_spikes(radii: Floats) -> Floats:

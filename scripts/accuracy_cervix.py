@@ -1,6 +1,7 @@
 """Measure cervical screening: nuclei on real fields, cells on phantoms, calls on semi-real slides.
 
-python scripts/accuracy_cervix.py [--data FOLDER] [--model auto] [--slides N] [--only PART ...] [--docs FILE]
+python scripts/accuracy_cervix.py [--data FOLDER] [--model auto] [--slides N] [--only PART ...]
+    [--docs FILE] [--json FILE]
 
 PART is ``fields``, ``phantom``, ``planes``, ``negative`` or ``planted``. No picture that a model learnt from
 enters: nuclei are held against points that their detector never saw, planted pictures and the fields they are
@@ -59,6 +60,7 @@ def main() -> None:
     parser.add_argument("--slides", type=int, default=5, help="semi-real slides of each class")
     parser.add_argument("--only", nargs="*", choices=PARTS, default=list(PARTS))
     parser.add_argument("--docs", type=Path, help="write the tables between the marks of this file")
+    parser.add_argument("--json", type=Path, help="keep what became of each semi-real slide")
     asked = parser.parse_args()
     makers = {
         "fields": lambda folder: real_fields(asked.data, folder),
@@ -66,7 +68,7 @@ def main() -> None:
         "planes": focal_planes,
         "negative": negative_phantoms,
         "planted": lambda folder: planted_slides(
-            asked.data, folder, model=asked.model, per_class=asked.slides
+            asked.data, folder, model=asked.model, per_class=asked.slides, kept=asked.json
         ),
     }
     tables = []
@@ -142,7 +144,7 @@ def _near(made: Screened, points: Sequence[LabelledCell], *, reach_um: float) ->
 def phantom_cells(folder: Path) -> Iterator[str]:
     """Sizes, N:C ratios and counts of phantoms against the truth."""
     yield "### Measures on phantoms\n"
-    yield "| cells | found | nuclear area, measured/true | whole cell, measured/true | N:C true | N:C measured |"
+    yield "| cells | found | nuclear area, found/true | whole cell, found/true | N:C true | N:C found |"
     yield "| --- | --- | --- | --- | --- | --- |"
     made, truth = _phantom(folder, seed=11, lesions={"ASC-US": 12, "LSIL": 10, "ASC-H": 10, "HSIL": 8})
     table = _truth(truth)
@@ -173,12 +175,12 @@ def phantom_cells(folder: Path) -> Iterator[str]:
 
 
 def focal_planes(folder: Path) -> Iterator[str]:
-    """A phantom of five focal planes, read in three ways and against one in focus."""
-    yield "### Focal planes (phantom of five planes, 3 um apart, cells over 12 um)\n"
-    yield "| read as | nuclei found | nuclear area, median error | spread of the error | accepted calls |"
-    yield "| --- | --- | --- | --- | --- |"
+    """A phantom of several focal planes, read in three ways."""
+    yield "### Focal planes (phantom of seven planes, 3 um apart, cells over 20 um)\n"
+    yield "| read as | nuclei found | area, median error | its spread | out of focus | accepted calls |"
+    yield "| --- | --- | --- | --- | --- | --- |"
     settings = PapSettings(
-        width=2600, height=2600, seed=21, planes=5, depth_um=12.0, lesions={"LSIL": 6, "HSIL": 5}
+        width=2600, height=2600, seed=21, planes=7, depth_um=20.0, lesions={"LSIL": 6, "HSIL": 5}
     )
     truth = write_pap_phantom(folder / "stack.tiff", settings, workers=2)
     table = _truth(truth)
@@ -193,7 +195,7 @@ def focal_planes(folder: Path) -> Iterator[str]:
         calls = dict(made.found.evidence.calls.counting)
         yield (
             f"| {blend} | {share(int(hit.sum()), int(own.sum()))} | {100 * np.median(error):+.1f} % "
-            f"| {100 * np.std(error):.1f} % | {calls} |"
+            f"| {100 * np.std(error):.1f} % | {made.cells.excluded().get('out_of_focus', 0)} | {calls} |"
         )
 
 
@@ -215,7 +217,8 @@ def negative_phantoms(folder: Path) -> Iterator[str]:
         counted, told = made.outcome.counted, made.outcome.result
         assert score.interval is not None
         yield (
-            f"| {name} | {score.value:,.0f} ({score.interval.low:,.0f}-{score.interval.high:,.0f}) | {true:,.0f} "
+            f"| {name} | {score.value:,.0f} ({score.interval.low:,.0f}-{score.interval.high:,.0f}) "
+            f"| {true:,.0f} "
             f"| {counted.headline.category} {counted.status} | {told.headline.category} {told.status} "
             f"| {made.outcome.decision.is_cleared} |"
         )
@@ -241,7 +244,9 @@ def _truth(truth: PapTruth) -> dict[str, NDArray[np.generic]]:
     return {name: np.asarray(values) for name, values in columns.items()}
 
 
-def planted_slides(data: Path, folder: Path, *, model: str, per_class: int) -> Iterator[str]:
+def planted_slides(
+    data: Path, folder: Path, *, model: str, per_class: int, kept: Path | None = None
+) -> Iterator[str]:
     """Real pictures planted on real fields: gallery, calls, risk."""
     pictures = read_cells(data, ["cdetector-11class"])
     fields = _validation_fields(data)
@@ -257,8 +262,8 @@ def planted_slides(data: Path, folder: Path, *, model: str, per_class: int) -> I
             records.append({"label": label, **_judge(made, groups, label)})
     seed = 97
     base, _ = _planted(workflow, [], fields, folder=folder / "bare", seed=seed)
-    yield f"### Semi-real slides ({workflow.calls.name}, {len(records)} slides of {PLANTED} planted pictures)\n"
-    yield "| planted | slides | pictures in the top 30 | slides with all in the top 30 | result by the rules |"
+    yield f"### Semi-real slides ({workflow.calls.name}, {len(records)} of {PLANTED} planted pictures)\n"
+    yield "| planted | slides | pictures in the top 30 | slides with all there | result by the rules |"
     yield "| --- | --- | --- | --- | --- |"
     for label in LESIONS:
         own_records = [each for each in records if each["label"] == label]
@@ -272,14 +277,17 @@ def planted_slides(data: Path, folder: Path, *, model: str, per_class: int) -> I
             f"| {', '.join(f'{name} {n}' for name, n in sorted(told.items()))} |"
         )
     yield from rows
-    whole = len(records)
+    whole, pictures_ = len(records), PLANTED * len(records)
     yield ""
-    yield f"- every planted picture in the top {TOP}: {share(sum(r['hits'] == PLANTED for r in records), whole)}"
-    yield f"- pictures in the top {TOP}: {share(sum(r['hits'] for r in records), PLANTED * whole)}"
-    yield f"- pictures with a nucleus that was named: {share(sum(r['seen'] for r in records), PLANTED * whole)}"
-    yield f"- reported right or REVIEW: {share(sum(r['right_or_review'] for r in records), whole)}"
-    yield f"- right or REVIEW by the rules alone, as if calibrated: {share(sum(r['rules_right'] for r in records), whole)}"
-    yield f"- abnormal by the rules, or left to a person: {share(sum(r['not_negative'] for r in records), whole)}"
+    for words, part, total in (
+        (f"every planted picture in the top {TOP}", sum(r["hits"] == PLANTED for r in records), whole),
+        (f"pictures in the top {TOP}", sum(r["hits"] for r in records), pictures_),
+        ("pictures with a nucleus that was named", sum(r["seen"] for r in records), pictures_),
+        ("slides reported right or REVIEW", sum(r["right_or_review"] for r in records), whole),
+        ("right or REVIEW by the rules alone", sum(r["rules_right"] for r in records), whole),
+        ("abnormal or REVIEW by the rules alone", sum(r["not_negative"] for r in records), whole),
+    ):
+        yield f"- {words}: {share(part, total)}"
     yield f"- abnormal slides cleared: {sum(r['cleared'] for r in records)} of {whole}"
     counted = base.outcome.counted
     yield (
@@ -287,7 +295,8 @@ def planted_slides(data: Path, folder: Path, *, model: str, per_class: int) -> I
         f"{counted.headline.category} {counted.status}, risk {base.found.risk:.3f}; risks of planted slides "
         f"{min(r['risk'] for r in records):.3f}-{max(r['risk'] for r in records):.3f}"
     )
-    (Path(tempfile.gettempdir()) / "planted.json").write_text(json.dumps(records, indent=1))
+    if kept:
+        kept.write_text(json.dumps(records, indent=1), encoding="utf-8")
 
 
 def _validation_fields(data: Path) -> list[NDArray[np.uint8]]:

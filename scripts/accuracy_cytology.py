@@ -146,7 +146,7 @@ def cervix(classifier: CellClassifier, data: Path) -> tuple[list[Row], list[str]
     named = everything.only(
         np.array([not one.assumed and one.label in classifier.classes for one in everything.cells])
     )
-    turned = replace(crops, logits=classifier.session.logits(crops.crops, views=8))
+    turned = replace(crops, logits=classifier.logits(crops.crops, views=8))
     views = [
         (data, f"{name}, eight views averaged", figure, None)
         for data, name, figure, _ in eleven_classes(turned)

@@ -4,9 +4,8 @@ python scripts/accuracy_smear.py MODEL.json [--data FOLDER] [--docs PAGE] [--dry
 
 Boxes: average precision at an intersection over union of 0.5, per kind and as their mean, on the validation
 fields of BCCD and draaslan, which nothing was learnt from or tuned on; intervals by blocks of neighbouring
-fields. Counts at the card's thresholds are held against all boxes, against the boxes on known ground (where
-stain without any box lies under a detection nobody knows whether it is right: `known_ground`), and against
-all boxes of those fields whose boxes leave hardly any stain open.
+fields. Counts at the card's thresholds are held against all boxes, and against the boxes on known ground:
+where stain without any box lies under a detection nobody knows whether it is right (`known_ground`).
 
 Beyond these sets: red cells of Chula RBC-12 (another microscope, marked by points), scales judged from red
 cells beside those that boxes give, the five-part differential from field to class on BCCD (labels per image,
@@ -39,8 +38,8 @@ from slidelab.quantify.count_interval import exact_interval
 from slidelab.workflows.learning.detector_accuracy import detect_whole
 from slidelab.workflows.learning.detector_card import attach_metrics
 from slidelab.workflows.smear.readers import CellReader, LearnedSmear, SmearReader, choose_white
-from slidelab.workflows.smear.scale import estimate_scale, stained_part
-from slidelab.wsi import Region, open_slide
+from slidelab.workflows.smear.scale import estimate_scale
+from slidelab.wsi import open_slide
 from slidelab.wsi.phantom.smear import SmearPhantom, paint_smear_field
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -54,8 +53,6 @@ CHULA_MARGIN_PX = 40
 """Cells nearer to the border of a Chula field are often not marked."""
 POINT_UM = 3.0
 PHANTOM_FIELDS = 4
-MOST_OPEN = 0.05
-"""A field whose boxes leave a smaller share of the stain open counts as boxed throughout."""
 RBC, WBC, PLATELET = range(3)
 
 
@@ -70,8 +67,6 @@ class FieldResult:
     """Of the cells, inside the field: (N, 4)."""
     known: NDArray[np.bool_]
     """Whether each lies on known ground: (N,)."""
-    open_share: float
-    """Share of the stained part that is not known ground."""
 
     def scored(self, kind: int) -> ScoredBoxes:
         """Return the boxes of a kind."""
@@ -153,14 +148,10 @@ def measure_set(detector: StarDetector, folder: Path, name: str) -> list[FieldRe
         cells = detect_whole(faint.detect, image, mpp=detector.mpp, stride=stride)
         with open_slide(image.path, mpp=image.mpp) as slide:
             size = np.array([slide.width, slide.height])
-            pixels = slide.read_level(0, Region(0, 0, slide.width, slide.height))
-        stained = stained_part(pixels)
-        ground = image.read_region(width=slide.width, height=slide.height)
         low, high = (np.clip(end(cells.outlines, 1), 0, size) for end in (np.min, np.max))
         boxes = np.concatenate([low, high], 1)
-        open_share = float((stained & ~ground).sum() / max(1, stained.sum()))
         known = image.inside(cells.x, cells.y)
-        results.append(FieldResult(fields[image.name], cells, boxes, known, open_share))
+        results.append(FieldResult(fields[image.name], cells, boxes, known))
     return results
 
 
@@ -201,8 +192,8 @@ def box_table(results: dict[str, list[FieldResult]], thresholds: Sequence[float]
     """Markdown table of average precision and counts."""
     rows = [
         "| validation fields | kind | boxes | AP at IoU 0.5 (95 % by blocks) | found on known ground (error) "
-        "| found in all (error) | found, boxed in fields boxed throughout (error) |",
-        "|---|---|---|---|---|---|---|",
+        "| found in all (error) |",
+        "|---|---|---|---|---|---|",
     ]
     for name, found in results.items():
         blocks = len({result.field.case for result in found})
@@ -213,16 +204,13 @@ def box_table(results: dict[str, list[FieldResult]], thresholds: Sequence[float]
             for on_known in (True, False):
                 cells, marked, error = count_error(found, kind, thresholds[kind], on_known=on_known)
                 counts.append(f"{cells} ({error:+.1f} %)")
-            whole = [result for result in found if result.open_share < MOST_OPEN]
-            cells, marked, error = count_error(whole, kind, thresholds[kind], on_known=False)
-            counts.append(f"{cells}, {marked} in {len(whole)} fields ({error:+.1f} %)")
             marked = sum(result.marked(kind) for result in found)
             rows.append(
                 f"| {label} | {SMEAR_KINDS[kind]} | {marked} | {value:.3f}{spread(interval)} "
                 f"| {' | '.join(counts)} |"
             )
         value, interval = with_interval(found, partial(mean_precision, found))
-        rows.append(f"| {label} | **mean** | | **{value:.3f}**{spread(interval)} | | | |")
+        rows.append(f"| {label} | **mean** | | **{value:.3f}**{spread(interval)} | | |")
     return "\n".join(rows) + "\n"
 
 

@@ -95,10 +95,11 @@ def main() -> None:
         return
     images = validation_fields(arguments.data, arguments.fields)
     methods = {} if arguments.only_generators else plain_methods()
-    cards = [*arguments.generator, *([arguments.ship] if arguments.ship else [])]
-    generators = {name_of(card): open_card(card) for card in cards} or {"": GeneratorFile.find()}
-    for name, generator in generators.items():
-        methods |= network_methods(generator, label=name)
+    shipped = open_card(arguments.ship) if arguments.ship else GeneratorFile.find()
+    if arguments.ship or not arguments.only_generators:
+        methods |= network_methods(shipped, kinds=("cyclegan", "distilled"))
+    for card in arguments.generator:
+        methods |= network_methods(open_card(card), kinds=("cyclegan",), label=name_of(card))
     rows = judge(images, methods)
     print_table(rows)
     print("\nof those fields that every method changed:\n")
@@ -106,7 +107,7 @@ def main() -> None:
     print_students(rows)
     compare([name for name in rows if name.startswith("cyclegan")], rows)
     if arguments.ship:
-        ship(arguments.ship, rows, label=name_of(arguments.ship))
+        ship(arguments.ship, rows)
 
 
 def open_card(card: Path) -> GeneratorFile:
@@ -149,9 +150,8 @@ def plain_methods() -> dict[str, Fit]:
     return methods | {EXCHANGE: exchange}
 
 
-def network_methods(generator: GeneratorFile, *, label: str) -> dict[str, Fit]:
-    """Return a generator and, where it is guided, its student."""
-    kinds = ("cyclegan", "distilled") if generator.settings.guided else ("cyclegan",)
+def network_methods(generator: GeneratorFile, *, kinds: Sequence[str], label: str = "") -> dict[str, Fit]:
+    """Return a generator, its student, or both."""
     return {
         f"{kind} {label}".strip(): lambda field, profile, kind=kind: fit_generated(
             field[None], kind, background=profile.background, colours=profile, generator=generator
@@ -316,11 +316,11 @@ def print_middles(data: Path, most: int) -> None:
     print(f"middles of {len(found)} training fields, medians: {np.median(found, axis=0).round(3).tolist()}")
 
 
-def ship(path: Path, rows: dict[str, list[Row]], *, label: str) -> None:
+def ship(path: Path, rows: dict[str, list[Row]]) -> None:
     """Write figures into a card and put card and weights into the package."""
-    base, own = rows["none"], rows[f"cyclegan {label}"]
+    base, own = rows["none"], rows["cyclegan"]
     first, *others = reductions(own, base)
-    student = [row.distance[0] for row in rows[f"distilled {label}"] if row.distance is not None]
+    student = [row.distance[0] for row in rows["distilled"] if row.distance is not None]
     low, high = np.percentile(others, [2.5, 97.5])
     ssim = np.array([row.ssim for row in own])
     ends = np.percentile([float(ssim[draw].mean()) for draw in drawn(own)], [2.5, 97.5])

@@ -73,6 +73,15 @@ def test_classify_images(monkeypatch, capsys, data_folder):
     assert all("low_grade_in" in line and line.startswith(images[0].name[:3]) for line in printed)
 
 
+def test_count_smear(tmp_path, monkeypatch, capsys):
+    from slidelab.wsi.phantom.smear import SmearPhantom, write_smear_fields
+
+    painted = SmearPhantom(width=512, height=512, white_per_mm2=300.0)
+    write_smear_fields(tmp_path / "smear", painted, fields=2)
+    run("count_smear.py", tmp_path / "run", 0.25, tmp_path / "smear", monkeypatch=monkeypatch)
+    assert "counted in 2 fields" in capsys.readouterr().out
+
+
 def test_every_example_is_run_here():
     tested = set(Path(__file__).read_text().split('"'))
     assert {path.name for path in EXAMPLES.glob("*.py")} <= tested

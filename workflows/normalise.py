@@ -60,6 +60,8 @@ class NormaliseSettings:
     """Network of ``cyclegan`` and ``distilled``: a name of the registry, or the default one."""
     policy: LicencePolicy = "research"
     """Which networks may be used."""
+    device: str = "cpu"
+    """Where a network works; a processor gives the same bits for any tiling, a card may be a level off."""
 
     def __post_init__(self) -> None:
         """Refuse what makes no sense."""
@@ -171,7 +173,12 @@ def normalise_slide(
         sample = sample_slide(slide)
         clock.append(time.perf_counter())
         normalizer = stored or choose_normalizer(
-            sample, settings.method, profile=known, target=aim, generator=generator
+            sample,
+            settings.method,
+            profile=known,
+            target=aim,
+            generator=generator,
+            device=settings.device,
         )
         clock.append(time.perf_counter())
         seen = NormalisedPlane(plane, normalizer)

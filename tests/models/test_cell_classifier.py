@@ -105,6 +105,7 @@ def test_turned_views_are_averaged(card, crops, said, tmp_path):
     turned = np.rot90(crops, 1, (1, 2)).copy()
     assert np.abs(classifier.classify(turned) - classifier.classify(crops)).max() < 1e-4
     assert np.abs(classifier.classify(crops) - said).max() > 1e-4
+    assert (classifier.classify(crops, views=1) == said).all()
 
 
 def test_no_crops_are_no_answers(classifier):

@@ -1,5 +1,6 @@
 """Training of cell classifiers: what is drawn, what is punished, and that going on is exact."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -74,7 +75,8 @@ def samples(cells):
 
 
 @pytest.mark.parametrize(
-    "name", ["cervix-research", "cervix-herlev", "wbc-research", "wbc-open", "rbc-research"]
+    "name",
+    ["cervix-research", "cervix-draft-research", "cervix-herlev", "wbc-research", "wbc-open", "rbc-research"],
 )
 def test_slidelabs_own_configurations_hold(name):
     own = CellsConfig.read(CONFIGS / f"{name}.toml")
@@ -134,6 +136,11 @@ def test_rare_labels_are_drawn_as_often_as_common_ones(cells):
     assert even[:30].sum() == pytest.approx(0.5)
     doubled = CellSource(many, samples, config(balance=1.0, shares={"LSIL": 2.0})).weights
     assert doubled[30:].sum() == pytest.approx(2 / 3)
+    mixed = [*many, *[replace(cells[0], set_name="other")] * 30]
+    samples = load_cells(mixed, mpp=0.5, side=64)
+    rarer = CellSource(mixed, samples, config(balance=1.0, shares={"other/NILM": 0.25})).weights
+    assert rarer[33:].sum() == pytest.approx(0.25 * rarer[:30].sum())
+    assert rarer[30:33].sum() == pytest.approx(0.5)
 
 
 def test_an_assumed_class_weighs_less(cells, samples):

@@ -110,14 +110,30 @@ def test_neither_the_window_nor_the_order_changes_a_ray() -> None:
 def test_borders_of_nuclei_move_to_where_they_are(wrong: float) -> None:
     cells = [(90.0, 90.0, 20.0, 4.5)]
     red = red_density(_draw(cells), WHITE)
-    found, contrast = refine_nuclei(red, [180.0], [180.0], radii=np.full((1, RAYS), 9.0 * wrong))
+    found, contrast, steep = refine_nuclei(
+        red, [180.0], [180.0], radii=np.full((1, RAYS), 9.0 * wrong), mpp=MPP
+    )
+    assert steep[0] > 0.5
     assert polygon_area(found)[0] * MPP**2 == pytest.approx(np.pi * 4.5**2, rel=0.06)
     assert contrast[0] == pytest.approx(0.5, abs=0.1)
 
 
+def test_a_nucleus_out_of_focus_falls_less_steeply() -> None:
+    from scipy.ndimage import gaussian_filter
+
+    red = red_density(_draw([(90.0, 90.0, 20.0, 4.5)]), WHITE)
+    given = np.full((1, RAYS), 9.0)
+    found = [
+        refine_nuclei(gaussian_filter(red, blur), [180.0], [180.0], radii=given, mpp=MPP)[2][0]
+        for blur in (0, 2, 4, 6)
+    ]
+    assert found == sorted(found, reverse=True)
+    assert found[0] > 0.5 > 0.33 > found[-1]
+
+
 def test_what_hardly_stands_out_keeps_its_border() -> None:
     red = np.full((100, 100), 0.1, np.float32)
-    found, contrast = refine_nuclei(red, [50.0], [50.0], radii=np.full((1, RAYS), 8.0))
+    found, contrast, _ = refine_nuclei(red, [50.0], [50.0], radii=np.full((1, RAYS), 8.0), mpp=MPP)
     assert (found == 8).all()
     assert contrast[0] == pytest.approx(0, abs=1e-6)
 

@@ -102,6 +102,26 @@ def corner(source: Path, target: Path) -> None:
         opened.crop((0, 0, 512, 512)).save(target)
 
 
+@dataclass(frozen=True)
+class AllSchistocytes:
+    """Calls every red cell a schistocyte."""
+
+    name: str = "all-schistocytes"
+    version: str = "1"
+    mpp: float = 0.25
+    side: int = 32
+    classes: tuple[str, ...] = ("normal", "schistocyte")
+    licence: str = "Apache-2.0"
+    sha256: str = "1" * 64
+    limits: tuple[str, ...] = ()
+
+    def read(self, crops: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return np.tile(np.array([[0.1, 0.9]], np.float32), (len(crops), 1)), np.zeros(len(crops), bool)
+
+    def facts(self) -> dict[str, Any]:
+        return {"name": self.name}
+
+
 def pick(wanted: tuple[str, ...]) -> ByNucleus | None:
     return ByNucleus() if wanted == FIVE_PARTS else None
 
@@ -247,8 +267,12 @@ def test_scale_is_judged_from_red_cells_where_images_state_none(
     for number in range(2):
         name = f"field-{number:03d}.png"
         corner(fields[0] / name, tmp_path / "in" / name)
-    assert count(tmp_path / "in", "--out", tmp_path / "out", *UNNAMED).exit_code == 0
+    empty = np.full((200, 300, 3), 230, np.uint8)
+    Image.fromarray(empty).save(tmp_path / "in" / "label.png")  # another size, and nothing on it
+    assert count(tmp_path / "in", "--out", tmp_path / "out", *UNNAMED).exit_code == 2
     record = report_of(tmp_path / "out", "in")
+    assert [each["name"] for each in record["smear"]["unreadable"]] == ["label.png"]
+    assert record["smear"]["fields"] == 2
     assert "SMEAR_SCALE_FROM_RED_CELLS" in record["flags"]
     assert record["resolution"]["x"] == pytest.approx(0.25, rel=0.10)
     assert record["smear"]["median_red_um"] == pytest.approx(7.5, rel=0.05)
@@ -277,10 +301,30 @@ def test_clumped_platelets_suppress_the_estimate(tmp_path: Path):
     assert "SMEAR_PLATELET_CLUMPS" in record["flags"]
 
 
+def test_experimental_shapes_are_shown_and_decide_nothing(
+    fields: tuple[Path, dict[str, int]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    (tmp_path / "in").mkdir()
+    corner(fields[0] / "field-000.png", tmp_path / "in" / "field.png")
+    monkeypatch.setattr(
+        readers,
+        "_choose_cells",
+        lambda model, wanted, **_: None if wanted == FIVE_PARTS else AllSchistocytes(),
+    )
+    assert count(tmp_path / "in", "--out", tmp_path / "out", "--mpp", "0.25").exit_code == 0
+    record = report_of(tmp_path / "out", "in")
+    shape = score(record, "Schistocytes")
+    assert shape["value"] == 100
+    assert shape["category"] is None
+    assert shape["flags"] == ["EXPERIMENTAL"]
+    assert "SMEAR_RED_SHAPES_EXPERIMENTAL" in record["flags"]
+    assert not {"SMEAR_POSITIVE", "SMEAR_SCHISTOCYTES"} & set(record["flags"])
+
+
 def test_slide_counts_in_its_monolayer_alone(tmp_path: Path):
     made = write_smear_phantom(
         tmp_path / "slide.tiff",
-        SmearPhantom(width=5120, height=4096, seed=3, red_per_mm2=4000.0, platelets_per_mm2=100.0),
+        SmearPhantom(width=4096, height=2048, seed=3, red_per_mm2=4000.0, platelets_per_mm2=100.0),
         workers=2,
     )
     done = count(made.path, "--out", tmp_path / "out", "--area", "0.5", *UNNAMED)
@@ -297,8 +341,8 @@ def test_slide_counts_in_its_monolayer_alone(tmp_path: Path):
     assert record["excluded"]["too_thick"] > 100
     table = pq.read_table(tmp_path / "out" / "slides" / "slide" / "cells.parquet")
     x = np.array(table["x"])[np.array(table["excluded"].to_pylist()) == ""]
-    assert x.min() > 0.2 * 5120 - 512
-    assert x.max() < 0.8 * 5120 + 512
+    assert x.min() > 0.2 * 4096 - 512
+    assert x.max() < 0.8 * 4096 + 512
 
 
 def test_folder_is_a_smear_and_its_subfolders_are_others(tmp_path: Path):

@@ -4,9 +4,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
+from safetensors.torch import load_file
 
-from slidelab.errors import SettingsError, SlideNotFoundError
+from slidelab.errors import ModelNotFoundError, SettingsError, SlideNotFoundError
 from slidelab.models.card import ModelCard
 from slidelab.models.cell_classifier import load_cell_classifier
 from slidelab.models.labelled.cytology_cells import LabelledCell
@@ -91,6 +93,22 @@ def test_a_finished_training_is_not_repeated(card, data):
     assert again == card
     assert steps == []
     assert ModelCard.read(again).sha256 == ModelCard.read(card).sha256
+
+
+def test_a_training_may_go_on_from_another_model(card, data):
+    config = CellsConfig.check(
+        TINY | {"name": "wbc-second.test", "start_from": "wbc-tiny.test", "frozen_stages": 6}, where="test"
+    )
+    second = train_cell_model(config, data=data, folder=card.parent, device="cpu")
+    first, later = (load_file(one.with_suffix(".safetensors")) for one in (card, second))
+    assert torch.equal(first["encoder.conv_stem.weight"], later["encoder.conv_stem.weight"])
+    assert not torch.equal(first["classify.weight"], later["classify.weight"])
+    wider = CellsConfig.check(config.model_dump() | {"network": {"encoder_stages": 6}}, where="test")
+    with pytest.raises(SettingsError, match="another network"):
+        train_cell_model(wider, data=data, folder=card.parent, device="cpu", overwrite=True)
+    absent = CellsConfig.check(config.model_dump() | {"start_from": "wbc-none.test"}, where="test")
+    with pytest.raises(ModelNotFoundError):
+        train_cell_model(absent, data=data, folder=card.parent, device="cpu", overwrite=True)
 
 
 def test_weights_of_restricted_cells_are_for_research_only():

@@ -13,7 +13,7 @@ from slidelab.wsi.phantom.settings import KINDS, PhantomSettings
 @pytest.mark.parametrize(
     ("options", "what"),
     [
-        ({"kind": "smear"}, "kind 'smear'"),
+        ({"kind": "golgi"}, "kind 'golgi'"),
         ({"scanner": "c"}, "scanner 'c'"),
         ({"compression": "zip"}, "compression 'zip'"),
         ({"width": 511}, "width 511"),
@@ -44,7 +44,7 @@ def test_refuses_with_one_line_of_what_and_one_of_advice(options: dict, what: st
 
 def test_unknown_kind_lists_those_that_exist() -> None:
     with pytest.raises(SettingsError) as caught:
-        PhantomSettings(kind="smear")
+        PhantomSettings(kind="golgi")
     assert all(kind in caught.value.advice for kind in KINDS)
 
 

@@ -178,7 +178,7 @@ class SizeRules:
             else:
                 code = self.codes.index(kinds.get(kind, "NILM")) if kind is not None else 0
                 found[row, 0] = 1 - SURE
-                found[row, code] = SURE
+                found[row, code] += SURE
         return found, np.isnan(nc)
 
     def facts(self) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from ...quantify import (
     CellEstimate,
     CervicalCutoffs,
     CervicalEvidence,
+    cervical_cutoffs,
     count_calls,
     count_for_adequacy,
     rank_gallery,
@@ -20,14 +21,17 @@ from ...quantify import (
     squamous_cells_by_area,
     suspicion,
 )
+from ...quantify.cervical_cutoffs import NILM
 from .call_reader import CallReader
 from .cells import KINDS, ScreenedCells
 from .plan import ScreeningPlan, ScreeningSettings
 
-__all__ = ["Findings", "examine"]
+__all__ = ["Findings", "examine", "likeliest", "sound_chances"]
 
 UNKNOWN = "unknown"
 """Why a call does not count: the classifier says that it is of none of its classes, or not sure."""
+LEAST_SIZE = 0.65
+"""R from which a nucleus may be a lesion's (project rule): all abnormal classes have nuclei of 1 and more."""
 BLOCK_UM = 1000.0
 """Side of the blocks over which squamous cells are counted, um; smaller on small slides."""
 LEAST_BLOCKS = 16
@@ -80,14 +84,14 @@ def examine(
         With a laboratory's thresholds; those of the package by default.
     """
     rows = np.flatnonzero(cells.looked & (cells.reason == 0))
-    chance = cells.chance[rows].astype(np.float64)
-    best = chance.argmax(axis=1) if len(rows) else np.empty(0, np.intp)
+    chance = sound_chances(cells.chance[rows], cells.size[rows], codes=calls.codes)
+    best = likeliest(chance, codes=calls.codes)
     codes = [calls.codes[number] for number in best]
     table = {
         "x_um": cells.x_um[rows],
         "y_um": cells.y_um[rows],
         "codes": np.array(codes, dtype=object),
-        "probability": np.clip(chance.max(axis=1) if len(rows) else chance[:, 0], 0.0, 1.0),
+        "probability": np.clip(chance[np.arange(len(rows)), best], 0.0, 1.0),
         "cells": cells.group_cells[rows].astype(np.int64),
     }
     counted = CallTable.of(**table, excluded=np.where(cells.unknown[rows], UNKNOWN, ""))
@@ -101,6 +105,47 @@ def examine(
         age=settings.age,
     )
     return Findings(cells, rows, counted, suspicions, gallery, evidence, slide_risk(suspicions))
+
+
+def sound_chances(
+    chance: NDArray[np.floating], size: NDArray[np.floating], *, codes: tuple[str, ...]
+) -> NDArray[np.float64]:
+    """Return probabilities in which no nucleus smaller than normal ones is a lesion's.
+
+    Parameters
+    ----------
+    chance : (N, K) array
+        Of the classifier.
+    size : (N,) array
+        R of each nucleus.
+    codes : tuple of str
+        Of the classes.
+
+    Returns
+    -------
+    (N, K) array
+        Rows of small nuclei, lobes of neutrophils most of them, give what they had for lesions to NILM.
+    """
+    found = np.asarray(chance, np.float64).copy()
+    normal = codes.index(NILM)
+    limits = cervical_cutoffs()
+    lesions = np.flatnonzero([k != normal and code not in limits.findings for k, code in enumerate(codes)])
+    small = np.flatnonzero(size < LEAST_SIZE)
+    moved = found[np.ix_(small, lesions)].sum(axis=1)
+    found[small, normal] += moved
+    found[np.ix_(small, lesions)] = 0.0
+    return found
+
+
+def likeliest(chance: NDArray[np.float64], *, codes: tuple[str, ...]) -> NDArray[np.intp]:
+    """Return the class of each object: the likeliest; of organisms only one that may be accepted.
+
+    What might be an organism, but is not likely enough to be one, must not hide what else it might be.
+    """
+    limits = cervical_cutoffs()
+    findings = np.array([code in limits.findings for code in codes])
+    shown = np.where(findings & (chance < float(limits.finding_threshold)), -1.0, chance)
+    return np.asarray(shown.argmax(axis=1), np.intp)
 
 
 def _specimen(plan: ScreeningPlan, cells: ScreenedCells, settings: ScreeningSettings) -> AdequacyEvidence:

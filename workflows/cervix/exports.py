@@ -46,14 +46,14 @@ def write_cells(path: Path, found: Findings, *, codes: tuple[str, ...]) -> None:
     nuclei = cells.nuclei
     place = np.stack([nuclei.x, nuclei.y], axis=1)[:, None]
     outlines = shapely.to_wkb(shapely.polygons(place + nuclei.nucleus_px[..., None] * ray_directions()))
-    best = cells.chance.argmax(axis=1) if len(cells) else np.empty(0, int)
-    call = [codes[number] if seen else "" for number, seen in zip(best, cells.looked, strict=True)]
+    call = np.full(len(cells), "", object)
+    call[found.rows] = np.array(found.calls.codes, object)
     suspicion = np.zeros(len(cells), np.float32)
     suspicion[found.rows] = found.suspicions
     columns: dict[str, Any] = {
         "x": nuclei.x,
         "y": nuclei.y,
-        "label": pa.array(call, pa.string()).dictionary_encode(),
+        "label": pa.array(call.tolist(), pa.string()).dictionary_encode(),
         "kind": pa.array([KINDS[number] for number in cells.kind], pa.string()).dictionary_encode(),
         "excluded": pa.array([REASONS[number] for number in cells.reason], pa.string()).dictionary_encode(),
         "unknown": cells.unknown & cells.looked,
@@ -65,6 +65,7 @@ def write_cells(path: Path, found: Findings, *, codes: tuple[str, ...]) -> None:
         "size_ratio": cells.size,
         "hyperchromasia": _known(cells.hyperchromasia),
         "red_od_mean": nuclei.od,
+        "steepness": nuclei.steepness,
         "group_cells": cells.group_cells.astype(np.int32),
         **{
             f"p_{code}": _known(np.where(cells.looked, cells.chance[:, k], np.nan))

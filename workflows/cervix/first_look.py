@@ -29,6 +29,8 @@ class FirstLook:
     """A quarter of the rays may be shorter: a cell of high N:C has 3-4 um of cytoplasm."""
     alone_um: float = 12.0
     """A nucleus this near makes a group, and groups are not plain."""
+    lesion_from_um2: float = 22.0
+    """Nuclei of lesions are no smaller, 0.65 of a normal intermediate one, um2."""
     neutrophil_upto_um2: float = 32.0
     """A lobe or a whole nucleus; those of high-grade cells are larger."""
     neutrophil_rays_um: float = 9.0
@@ -72,7 +74,8 @@ def look_first(
         alone = near - others <= 0
     is_plain = (area_um2 <= rules.plain_upto_um2) & (short >= rules.plain_rays_um) & alone
     is_small = area_um2 < rules.least_um2
-    return np.asarray(~(is_plain | is_lobe | is_small) | (_is_sampled(x, y) & ~is_small))
+    is_none = is_plain | is_lobe | (area_um2 < rules.lesion_from_um2)
+    return np.asarray((~is_none | _is_sampled(x, y)) & ~is_small)
 
 
 def _is_sampled(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.bool_]:

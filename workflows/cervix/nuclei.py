@@ -38,6 +38,8 @@ class NucleusTable:
     """Mean optical density of the nucleus in red."""
     contrast: Floats
     """How much denser it is than what lies around it."""
+    steepness: Floats
+    """How steeply that falls at its border, share per um: what focus it is in."""
     nucleus_px: Floats
     """(N, RAYS) border from the centre, level-0 px."""
     rays_um: Floats
@@ -63,7 +65,7 @@ class NucleusTable:
         rays = np.empty((0, RAYS), np.float32)
         place = np.empty(0, np.float64)
         chance = np.empty((0, classes), np.float32)
-        return cls(place, place, flat, flat, flat, flat, rays, rays, none, none, chance)
+        return cls(place, place, flat, flat, flat, flat, flat, rays, rays, none, none, chance)
 
     @classmethod
     def joined(cls, parts: Sequence[NucleusTable], *, classes: int) -> NucleusTable:

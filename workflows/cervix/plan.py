@@ -33,10 +33,12 @@ from .thickness import find_thick
 
 __all__ = ["ScreeningPlan", "ScreeningSettings", "load_screening_plan", "make_screening_plan"]
 
-PLAN_VERSION = 1
+PLAN_VERSION = 2
 """Raised whenever the same settings would give another plan; old results are then not reused."""
 COARSEST = 1.1
 """A slide may be so much coarser than the detector's resolution; interpolation adds no detail."""
+NOT_JUDGED = ("pen", "fold")
+"""Reasons that say nothing on this stain."""
 FILM_OD = 0.06
 """Least density of cytoplasm on conventional smears, which have a film of mucus and bacteria on the glass."""
 
@@ -241,7 +243,7 @@ def _write_plan(
     mpp, halo, stride = grid
     plane = slide.plane(mpp)
     cells = find_tissue(slide, settings=settings.tissue)
-    quality = assess_quality(slide, cells, settings=settings.quality)
+    quality = _for_cytology(assess_quality(slide, cells, settings=settings.quality))
     thick = find_thick(slide, cells)
     tiles = TileGrid(plane.width, plane.height, settings.core_px, halo, stride)
     held = [tile for tile in tiles if holds_tissue(tile, tiles, tissue=cells, downsample=plane.downsample)]
@@ -272,6 +274,17 @@ def _write_plan(
         "flags": [*cells.flags, *quality.flags],
     }
     write_json(place / "plan.json", value)
+
+
+def _for_cytology(found: QualityMap) -> QualityMap:
+    """Return a quality map without pen and folds.
+
+    The green and blue of Papanicolaou's stain are those of inks, and dark crowded groups look like folds:
+    both would hide the very cells that are sought.
+    """
+    codes = found.codes.copy()
+    codes[np.isin(codes, [found.reasons.index(name) for name in NOT_JUDGED])] = 0
+    return replace(found, codes=codes)
 
 
 @lru_cache(maxsize=8)

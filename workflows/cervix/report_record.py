@@ -73,7 +73,7 @@ def screening_record(report: ScreeningReport) -> dict[str, Any]:
             "status_words": told.words,
         },
         "notes": [asdict(explain(flag)) for flag in result.flags],
-        "words": {"noun": "cells", "evidence": "{part} calls among {whole} cells looked at"},
+        "words": {"noun": "cells", "evidence": _evidence_words(report)},
         "advice": [],
         "cervix": _cervix(report),
         "exclusions": _exclusions(report),
@@ -252,6 +252,12 @@ def _sentence(report: ScreeningReport) -> str:
     lines = report_lines(report.found.evidence, cutoffs=report.cutoffs)
     text = "; ".join(lines)
     return f"{text[:1].upper()}{text[1:]}."
+
+
+def _evidence_words(report: ScreeningReport) -> str:
+    """Return what a terminal prints of the headline."""
+    category = report.outcome.result.headline.category or "no interpretation"
+    return f"{category}, {{part}} calls among {{whole}} cells looked at"
 
 
 def _exclusions(report: ScreeningReport) -> list[dict[str, Any]]:

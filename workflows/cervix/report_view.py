@@ -136,7 +136,7 @@ def _classes(writer: RecordWriter) -> Section:
                 is_strong=each["code"] in results,
             )
         )
-    head = ("", "Term", "Named", "Accepted", "Needed", "Least probability", "Model")
+    head = ("", "Term", "Named", "Accepted", "Needed", "From p", "Model")
     return Section("Cells by class", tuple(rows), head)
 
 
@@ -196,9 +196,7 @@ def _object(writer: RecordWriter, number: int) -> dict[str, Any]:
         f"{round_half_up(each['x_mm'], places=2)} mm from the left, "
         f"{round_half_up(each['y_mm'], places=2)} mm from the top"
     )
-    standing = (
-        "unknown to the model" if each["unknown"] else "accepted" if each["accepted"] else "below threshold"
-    )
+    standing = _standing(each)
     return {
         "rank": writer.count(f"{path}.rank"),
         "code": writer.text(f"{path}.code"),
@@ -210,6 +208,15 @@ def _object(writer: RecordWriter, number: int) -> dict[str, Any]:
         "place": place,
         "link": each["link"],
     }
+
+
+def _standing(each: Mapping[str, Any]) -> str:
+    """Return what became of an object's call."""
+    if each["unknown"]:
+        return "unknown to the model"
+    if each["code"] == "NILM":
+        return "no call"
+    return "accepted" if each["accepted"] else "below threshold"
 
 
 def _triage(writer: RecordWriter) -> Section:

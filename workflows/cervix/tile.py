@@ -36,7 +36,7 @@ __all__ = ["ScreeningStage", "TileSummary", "reach_of", "screen_tile"]
 Floats = NDArray[np.float32]
 Image = NDArray[np.uint8]
 
-STAGE_VERSION = 1
+STAGE_VERSION = 2
 """Raised whenever the same settings would give other nuclei."""
 LEAST_CONTRAST = 0.10
 """Optical density by which a nucleus stands out; less is a crease, a shadow or far out of focus."""
@@ -166,9 +166,9 @@ def _look(
     for phase, value in spent.items():
         seconds[phase] = seconds.get(phase, 0.0) + value
     started = time.perf_counter()
-    borders, contrast = refine_nuclei(red, found.x, found.y, radii=_radii(found))
+    borders, contrast, steep = refine_nuclei(red, found.x, found.y, radii=_radii(found), mpp=mpp)
     keep = contrast >= LEAST_CONTRAST
-    found, borders, contrast = found.select(keep), borders[keep], contrast[keep]
+    found, borders, contrast, steep = found.select(keep), borders[keep], contrast[keep], steep[keep]
     area = np.asarray(polygon_area(borders) * np.float32(mpp**2) if len(found) else found.area_um2)
     rays = trace_cells(
         image, found.x, found.y, nuclear_um2=area, white=white, mpp=mpp, settings=stage.cytoplasm
@@ -191,6 +191,7 @@ def _look(
         found=found.probability,
         od=found.measurements["hematoxylin_od_mean"],
         contrast=contrast[own],
+        steepness=steep[own],
         nucleus_px=borders[own] * np.float32(plan.downsample),
         rays_um=rays[own],
         looked=wanted,

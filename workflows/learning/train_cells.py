@@ -58,19 +58,29 @@ def train_cell_model(
     Raises
     ------
     SettingsError
-        If there is nothing to learn from, or a set is not known.
+        If there is nothing to learn from, a set is not known, or the model to start from is another network.
+    ModelNotFoundError
+        If the model to start from is not there.
     SlideNotFoundError
         If the cells are not there.
     RunFolderError
         If the folder holds a training with other settings or cells.
     """
+    from ...models.registry import Registry
     from ...models.training.cells.loop import train_cell_network
 
     cells = read_labelled_cells(config, data)
     workspace = folder / "training" / config.name
     if overwrite and workspace.is_dir():
         shutil.rmtree(workspace)
-    weights = train_cell_network(cells, config=config, folder=workspace, device=device, report=report)
+    start = None
+    if config.start_from:
+        folder.mkdir(parents=True, exist_ok=True)
+        registry = Registry(folders=[folder])
+        start = registry.load_tensors(registry.find(config.start_from))
+    weights = train_cell_network(
+        cells, config=config, folder=workspace, device=device, start=start, report=report
+    )
     return publish_cells(weights, cells, config=config, folder=folder, device=device)
 
 

@@ -112,10 +112,12 @@ def choose_normalizer(
     profile: SlideColours | None = None,
     target: SlideColours | None = None,
     generator: GeneratorFile | None = None,
+    device: str = "cpu",
 ) -> Normalizer:
     """Fit a slide's normalizer, or make it of a profile that was fitted before.
 
-    ``cyclegan`` and ``distilled`` take ``generator``, by default the first network that is at hand.
+    ``cyclegan`` and ``distilled`` take ``generator``, by default the first network that is at hand, which
+    works on ``device``.
 
     Raises
     ------
@@ -132,6 +134,7 @@ def choose_normalizer(
             colours=profile,
             target=target,
             generator=generator,
+            device=device,
         )
     if profile is None or method == "none":
         return fit_normalizer(sample.pixels, method, target=target, background=sample.background)

@@ -104,6 +104,7 @@ def fit_generated(
     colours: SlideColours | None = None,
     target: SlideColours | None = None,
     generator: GeneratorFile | None = None,
+    device: str = "cpu",
 ) -> Normalizer:
     """Fit a slide's normalizer of a network, or its student.
 
@@ -121,6 +122,8 @@ def fit_generated(
         Stains of another slide, by Macenko; by default the published reference.
     generator : GeneratorFile, optional
         The network; by default the first that is at hand.
+    device : str
+        Where the network runs: ``cpu``, ``cuda``, ``auto``.
 
     Returns
     -------
@@ -143,7 +146,7 @@ def fit_generated(
     transfer = ToneTransfer(source, _aim(source, target, generator))
     if max(transfer.gains) > MOST_GAIN:
         return Unchanged(source, (*source.flags, "STAIN_PALE"), method)
-    network = GeneratedNormalizer(transfer, generator, source.flags)
+    network = GeneratedNormalizer(transfer, generator, source.flags, device)
     before = _fullest(windows)
     after = np.stack([network.apply(window) for window in before])
     if not (

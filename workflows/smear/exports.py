@@ -12,9 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...tiling import atomic_file
+from ...wsi import open_slide
 from ..slides.cell_file import make_cell_ids, polygons_to_wkb
 from .findings import Findings
-from .plan import SmearPlan
+from .plan import SmearImage, SmearPlan
 from .readers import KINDS
 
 __all__ = ["COLORS", "class_names", "write_cell_table", "write_geojson"]
@@ -90,26 +91,34 @@ def write_geojson(folder: Path, plan: SmearPlan, findings: Findings) -> None:
     """Write a ``.geojson.gz`` per image, to be dropped on that image in QuPath.
 
     A slide's is ``cells.geojson.gz``; those of fields lie in ``geojson/`` under the names of their images.
+    QuPath crops a slide to its bounds, so their corner is subtracted.
     """
     for number, image in enumerate(plan.images):
         name = "cells" if plan.is_slide else f"geojson/{Path(image.name).name}"
         rows = np.flatnonzero(findings.cells.image == number)
+        origin = _origin(image) if plan.is_slide else (0.0, 0.0)
         with (
             atomic_file(folder / f"{name}.geojson.gz") as temporary,
             temporary.open("wb") as raw,
             gzip.GzipFile(filename="", mode="wb", fileobj=raw, compresslevel=COMPRESS_LEVEL, mtime=0) as out,
         ):
             out.write(b'{"type":"FeatureCollection","features":[')
-            for at, feature in enumerate(_features(findings, rows)):
+            for at, feature in enumerate(_features(findings, rows, origin)):
                 out.write((",\n" if at else "\n").encode() + feature)
             out.write(b"\n]}\n")
 
 
-def _features(findings: Findings, rows: NDArray[np.intp]) -> Iterator[bytes]:
+def _origin(image: SmearImage) -> tuple[float, float]:
+    """Return the corner of what a scanner filled, level-0 px."""
+    with open_slide(image.path, mpp=image.mpp, salvage=True) as slide:
+        return float(slide.bounds.x), float(slide.bounds.y)
+
+
+def _features(findings: Findings, rows: NDArray[np.intp], origin: tuple[float, float]) -> Iterator[bytes]:
     """Yield the cells of an image as GeoJSON features."""
     cells, names = findings.cells, class_names(findings)
     for row in rows.tolist():
-        ring = np.round(cells.outline[row], DECIMALS).tolist()
+        ring = np.round(cells.outline[row] - origin, DECIMALS).tolist()
         excluded = str(findings.excluded[row])
         name = "Ignore*" if excluded else str(names[row])
         properties: dict[str, Any] = {

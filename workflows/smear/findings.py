@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 
 from ...quantify import (
     FIVE_PARTS,
-    Morphology,
     PlateletFields,
     Score,
     SlideResult,
     SmearEvidence,
     Status,
     WhiteCells,
+    grade_change,
     score_smear,
     worst_status,
 )
@@ -154,7 +154,6 @@ def score_findings(
         white=white,
         platelets=_platelet_fields(plan, findings, settings),
         platelets_beside_red_cells=(platelets, red) if red else None,
-        morphology=_morphology(findings),
         blood=facts.blood,
     )
     areas = {"smear": plan.smear_mm2, "assessed": _assessed_mm2(plan, findings)}
@@ -169,7 +168,7 @@ def score_findings(
         areas_mm2=areas,
         flags=flags,
     )
-    result = replace(result, scores=(*result.scores, *_counts(findings)))
+    result = replace(result, scores=(*result.scores, *_shapes(findings), *_counts(findings)))
     if review:
         result = replace(result, status=worst_status(result.status, Status.REVIEW))
     return result
@@ -214,19 +213,22 @@ def _platelet_fields(plan: SmearPlan, findings: Findings, settings: CountSetting
     )
 
 
-def _morphology(findings: Findings) -> Morphology | None:
-    """Return the shapes of red cells, where a classifier was asked."""
-    if not findings.red_classes:
-        return None
+def _shapes(findings: Findings) -> tuple[Score, ...]:
+    """Return the share of each shape of red cells, where a classifier was asked.
+
+    They are experimental: no grade follows from them, and none of the criteria sees them.
+    """
     named = (findings.cells.kind == RED) & (findings.excluded == "") & (findings.label != NOT_ASKED)
     found = Counter(findings.label[named & (findings.label != UNCLASSIFIED)].tolist())
     total = sum(found.values())
-    if not total:
-        return None
-    changed = {
-        change: found.get(name, 0) for name, change in RED_FEATURES.items() if name in findings.red_classes
-    }
-    return Morphology({"red cells": total}, changed)
+    scores = []
+    for name, change in RED_FEATURES.items():
+        if name in findings.red_classes and total:
+            score = grade_change(change, found.get(name, 0), cells=total)
+            status = worst_status(score.status, Status.REVIEW)
+            rule = score.rule.replace("smear.grade/", "smear.shape/")
+            scores.append(replace(score, status=status, category=None, rule=rule, flags=(Flag.EXPERIMENTAL,)))
+    return tuple(scores)
 
 
 def _counts(findings: Findings) -> tuple[Score, ...]:

@@ -132,7 +132,11 @@ def _slide_windows(
     windows = []
     for x, y in zip(cells.x[rows].tolist(), cells.y[rows].tolist(), strict=True):
         name = f"{x * mpp / 1000:.2f} mm from the left, {y * mpp / 1000:.2f} mm from the top"
-        windows.append((name, 0, (x - across / 2, y - down / 2, across, down)))
+        left, top = (
+            min(max(at - side / 2, 0.0), max(size - side, 0.0))
+            for at, side, size in ((x, across, plan.images[0].width), (y, down, plan.images[0].height))
+        )
+        windows.append((name, 0, (left, top, across, down)))
     return windows
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ...errors import ResolutionError, SlidelabError, UnreadableSlideError
 from ...tiling import Tile, TileGrid, stage_key, write_json
@@ -26,16 +27,24 @@ PLAN_VERSION = 1
 """Raised whenever the same settings would give another plan; old results are then not reused."""
 FROM_RED_CELLS = "red-cells"
 """Source of a scale that was judged from red cells."""
-LEAST_SLIDE_MM2 = 1.0
+LEAST_SLIDE_MM2 = 0.5
 """A single image of at least this area is a slide, of which a monolayer is chosen; others are fields."""
 COARSEST = 1.1
 """An image may be so much coarser than the network's resolution; interpolation adds no detail."""
-GLASS_SHARE = 0.985
-"""Where green is above this share of the lightest part of a slide, nothing is smeared."""
+STAINED_SHARE = 0.93
+"""Where green is below this share of the lightest part of a slide, something is stained."""
+LEAST_STAINED = 0.01
+"""Share of a patch that is stained where anything is smeared."""
+LOOK_UM = 4.0
+"""Resolution at which a slide is looked over for its smear, um per px: a red cell is 2 px wide."""
+PATCH = 16
+"""Side of a patch, px of that resolution."""
+STRIP = 64
+"""Rows of patches read at once: bounds memory."""
 LIGHTEST = 99.0
 """Percentile of green that stands for the lightest part of an image."""
 OVERVIEW_UM = 16.0
-"""Resolution at which a slide is looked over for its smear, um per px."""
+"""Resolution at which the lightest part of a slide is sought, um per px."""
 
 
 @dataclass(frozen=True)
@@ -201,11 +210,15 @@ def _write_plan(
     if not good:
         raise UnreadableSlideError(f"{bad[0].name}: {bad[0].reason}", bad[0].advice)
     scales, estimates, source = _scales(good, smear.mpp, reader)
-    images, parts, flags = [], [], []
-    for number, (look, mpp) in enumerate(zip(good, scales, strict=True)):
-        image = _image(look, mpp, settings=settings, reader=reader)
-        images.append(image)
-        parts += [(number, tile.index) for tile in image.grid]
+    bad += [_without_scale(look) for look, mpp in zip(good, scales, strict=True) if mpp is None]
+    images: list[SmearImage] = []
+    parts: list[tuple[int, int]] = []
+    flags: list[str] = []
+    for look, mpp in zip(good, scales, strict=True):
+        if mpp is not None:
+            image = _image(look, mpp, settings=settings, reader=reader)
+            parts += [(len(images), tile.index) for tile in image.grid]
+            images.append(image)
     smear_mm2 = sum(image.area_mm2 for image in images)
     is_slide = len(images) == 1 and not bad and images[0].area_mm2 >= LEAST_SLIDE_MM2
     if is_slide:
@@ -239,19 +252,41 @@ def _write_plan(
 
 def _scales(
     looks: Sequence[_Look], given: float | None, reader: SmearReader
-) -> tuple[list[float], list[ScaleEstimate], str]:
-    """Return the scale of each image, the estimates behind them, and where they come from."""
+) -> tuple[list[float | None], list[ScaleEstimate], str]:
+    """Return the scale of each image, the estimates behind them, and where they come from.
+
+    An image has none where others of the smear could be judged and those of its size could not.
+    """
     if given is not None:
         return [given] * len(looks), [], "user"
-    stated = [look.mpp for look in looks if look.mpp is not None]
-    if len(stated) == len(looks):
+    stated = [look.mpp for look in looks]
+    if None not in stated:
         return stated, [], looks[0].source
     # Images of one size come from one camera; one whose file says otherwise is not believed alone.
     sizes: dict[tuple[int, int], list[Path]] = defaultdict(list)
     for look in looks:
         sizes[look.size].append(look.path)
-    found = {size: estimate_scale(paths, reader) for size, paths in sizes.items()}
-    return [found[look.size].mpp for look in looks], list(found.values()), FROM_RED_CELLS
+    found: dict[tuple[int, int], ScaleEstimate] = {}
+    last: ResolutionError | None = None
+    for size, paths in sizes.items():
+        try:
+            found[size] = estimate_scale(paths, reader)
+        except ResolutionError as error:
+            last = error
+    if last is not None and not found:
+        raise last
+    mpps = {size: estimate.mpp for size, estimate in found.items()}
+    return [mpps.get(look.size) for look in looks], list(found.values()), FROM_RED_CELLS
+
+
+def _without_scale(look: _Look) -> BadImage:
+    """Say that an image's scale is not known."""
+    return BadImage(
+        look.path.name,
+        look.path,
+        "it states no scale, is of another size than the others, and shows too few red cells to judge it",
+        "State um per pixel with --mpp, or leave it out.",
+    )
 
 
 def _image(look: _Look, mpp: float, *, settings: SmearSettings, reader: SmearReader) -> SmearImage:
@@ -288,9 +323,7 @@ def area_of(slide: Slide) -> float:
 def _choose_tiles(image: SmearImage, settings: SmearSettings) -> tuple[list[int], float, bool]:
     """Return the tiles of a slide to read, the area of its smear, mm2, and whether some of it is left out."""
     with open_slide(image.path, mpp=image.mpp, salvage=True) as slide:
-        plane = slide.plane(max(OVERVIEW_UM, slide.mpp))
-        green = plane.read(0, 0, plane.width, plane.height)[..., 1]
-        smeared, um = green < GLASS_SHARE * image.white, plane.mpp
+        smeared, um = _smeared(slide, white=image.white)
     side = image.grid.core * image.downsample * image.mpp / um
     tiles = []
     for tile in image.grid:
@@ -305,6 +338,19 @@ def _choose_tiles(image: SmearImage, settings: SmearSettings) -> tuple[list[int]
         return tiles, area, False
     chosen = np.unique(np.linspace(0, len(tiles) - 1, allowed).round().astype(int))
     return [tiles[at] for at in chosen], area, True
+
+
+def _smeared(slide: Slide, *, white: float) -> tuple[NDArray[np.bool_], float]:
+    """Tell which patches of a slide hold any cells, and how wide a patch is, um."""
+    plane = slide.plane(max(LOOK_UM, slide.mpp))
+    rows, columns = -(-plane.height // PATCH), -(-plane.width // PATCH)
+    found = []
+    for top in range(0, rows, STRIP):
+        down = min(STRIP, rows - top)
+        green = plane.read(0, top * PATCH, columns * PATCH, down * PATCH)[..., 1]
+        stained = green < STAINED_SHARE * white
+        found.append(stained.reshape(down, PATCH, columns, PATCH).mean((1, 3)) >= LEAST_STAINED)
+    return np.concatenate(found), plane.mpp * PATCH
 
 
 @lru_cache(maxsize=8)

@@ -158,6 +158,8 @@ class LearnedSmear:
     mpp: float
     stride: int
     reach_px: int
+    thresholds: tuple[tuple[str, float], ...] = ()
+    """Of the card, by name: other ones find other cells with the same weights."""
     licence: str = ""
     limits: tuple[str, ...] = ()
     device: str = "auto"
@@ -174,8 +176,9 @@ class LearnedSmear:
         return _detector(self.card, self.weights, self.sha256, self.device).detect(image, seconds=seconds)
 
     def facts(self) -> dict[str, Any]:
-        """Name, version and weights."""
-        return {"name": self.name, "version": self.version, "sha256": self.sha256}
+        """Name, version, weights and thresholds."""
+        told = {"name": self.name, "version": self.version, "sha256": self.sha256}
+        return told | {"thresholds": dict(self.thresholds)}
 
 
 @dataclass(frozen=True)
@@ -190,6 +193,8 @@ class LearnedCells:
     mpp: float
     side: int
     classes: tuple[str, ...]
+    thresholds: tuple[tuple[str, float], ...] = ()
+    """Of the card, by name: temperature and what is unknown."""
     licence: str = ""
     limits: tuple[str, ...] = ()
     device: str = "auto"
@@ -203,8 +208,9 @@ class LearnedCells:
         return probabilities, classifier.unknown(probabilities)
 
     def facts(self) -> dict[str, Any]:
-        """Name, version and weights."""
-        return {"name": self.name, "version": self.version, "sha256": self.sha256}
+        """Name, version, weights and thresholds."""
+        told = {"name": self.name, "version": self.version, "sha256": self.sha256}
+        return told | {"thresholds": dict(self.thresholds)}
 
 
 @lru_cache(maxsize=2)
@@ -266,6 +272,7 @@ def choose_smear(
         stride=card.input.stride_px,
         # A cell's outline, and that of a neighbour that may cover it.
         reach_px=int(np.ceil(card.receptive_field_px + 2 * radius / card.mpp)),
+        thresholds=tuple(sorted(card.thresholds.items())),
         licence=card.licence.weights,
         limits=tuple(card.limits),
         device=device,
@@ -335,6 +342,7 @@ def _choose_cells(
         mpp=card.mpp,
         side=side,
         classes=tuple(card.classes),
+        thresholds=tuple(sorted(card.thresholds.items())),
         licence=card.licence.weights,
         limits=tuple(card.limits),
         device=device,

@@ -23,7 +23,7 @@ from .readers import CellReader, SmearReader
 __all__ = ["SmearReport", "smear_record", "status_words"]
 
 DIFFERENTIAL, ABSOLUTE = "smear.differential/", "smear.absolute/"
-GRADE, SHAPES = "smear.grade/", "smear.schistocytes/"
+SHAPES = "smear.shape/"
 CRITERIA = ("Positive smear: ", "Manual review: ")
 _NOTHING = StatusWords(
     "Not assessable",
@@ -136,7 +136,7 @@ def _smear(report: SmearReport) -> dict[str, Any]:
     criteria = [at for at, score in enumerate(scores) if score.name.startswith(CRITERIA)]
     differential = [at for at, score in enumerate(scores) if score.rule.startswith(DIFFERENTIAL)]
     absolute = [at for at, score in enumerate(scores) if score.rule.startswith(ABSOLUTE)]
-    shapes = [at for at, score in enumerate(scores) if score.rule.startswith((GRADE, SHAPES))]
+    shapes = [at for at, score in enumerate(scores) if score.rule.startswith(SHAPES)]
     apart = {0, *criteria, *differential, *absolute, *shapes}
     return {
         "kind": "slide" if plan.is_slide else "fields",

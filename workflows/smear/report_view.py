@@ -154,13 +154,12 @@ def _shapes(writer: RecordWriter) -> Section:
                 writer.count(f"scores.{at}.numerator"),
                 writer.number(f"scores.{at}.value", places=1),
                 *_ends(writer, at, places=1),
-                writer.text(f"scores.{at}.category"),
                 writer.text(f"scores.{at}.status"),
             )
         )
         for at in writer.get("smear.scores.shapes")
     ]
-    head = ("Change", "Cells", "%", "95 % from", "to", "Grade", "Status")
+    head = ("Change", "Cells", "%", "95 % from", "to", "Status")
     return Section("Shapes of red cells (experimental)", tuple(rows), head) if rows else Section("", ())
 
 

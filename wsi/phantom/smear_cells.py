@@ -21,7 +21,7 @@ __all__ = ["KINDS_OF_CELL", "WHITE_KINDS", "ZONES", "BloodCell", "SmearCells", "
 DENSITY_RANGE = (0.0, 20000.0)
 GAP_UM = 0.35
 """Room between the cells of a monolayer, um."""
-HEAP = 2.2
+HEAP = 3.2
 """In the thick part there are so many times as many red cells, one upon another."""
 THIN = 0.25
 """In the thin part there are so many times as many red cells."""

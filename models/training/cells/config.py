@@ -46,8 +46,10 @@ class CellsConfig(SettingsFile):
     """Fields of `CellClassSettings` that differ from the default."""
     pretrained: bool = True
     """Begin with an encoder that was trained on ImageNet (`imagenet_weights`)."""
+    start_from: str = ""
+    """Name of a model whose weights are the first ones; sought in the model folder, then in the registry."""
     frozen_stages: Count = 2
-    """Stages of a pretrained encoder, and its stem, that stay as they are."""
+    """Stages of an encoder that has learnt already, and its stem, that stay as they are."""
     batch: AtLeastOne = 32
     """Crops per step."""
     balance: Share = 0.8
@@ -55,7 +57,7 @@ class CellsConfig(SettingsFile):
     set_balance: Share = 0.5
     """The same of the sets within a class."""
     shares: dict[str, Positive] = Field(default_factory=dict)
-    """Labels that are drawn so many times as often as the balance says."""
+    """Labels that are drawn so many times as often as the balance says; ``set/label`` = within the label."""
     assumed_weight: Share = 0.5
     """Weight of cells whose class is assumed."""
     steps: AtLeastOne = 800
@@ -96,7 +98,7 @@ class CellsConfig(SettingsFile):
             raise ValueError(f"network: side {settings.side} is no multiple of {settings.stride} px")
         if self.scales[0] > self.scales[1]:
             raise ValueError(f"scales: {self.scales[0]} is above {self.scales[1]}")
-        if self.frozen_stages and not self.pretrained:
+        if self.frozen_stages and not (self.pretrained or self.start_from):
             raise ValueError("frozen_stages: only a pretrained encoder has something to keep")
         if not self.sources or len(self.classes) < 2:
             raise ValueError("name a set of cells, and two classes")

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ....errors import SettingsError
 from ...cell_classifier_network import CellClassNetwork
 from ...network import to_input
 from ..averaging import AveragingLearner, begin_with_imagenet
@@ -29,14 +30,31 @@ class CellLearner(AveragingLearner):
         How it learns; its seed fixes the weights at the start.
     device : torch.device
         Where.
+    start : dict of Tensor, optional
+        First weights, of a network of the same settings.
+
+    Raises
+    ------
+    SettingsError
+        If the first weights are those of another network.
     """
 
-    def __init__(self, config: CellsConfig, device: torch.device) -> None:
+    def __init__(
+        self, config: CellsConfig, device: torch.device, *, start: dict[str, Tensor] | None = None
+    ) -> None:
         self.config = config
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.seed)
             network = CellClassNetwork(config.network_settings())
-        if config.pretrained:
+        if start is not None:
+            try:
+                network.load_state_dict(start)
+            except RuntimeError as error:
+                raise SettingsError(
+                    f"{config.start_from} is another network than that of {config.name}",
+                    "Give [network] the settings of the model named by start_from.",
+                ) from error
+        elif config.pretrained:
             begin_with_imagenet(network.encoder, network.settings.encoder)
         encoder: Any = network.encoder
         self._frozen: list[nn.Module] = []

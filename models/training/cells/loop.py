@@ -6,6 +6,8 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from torch import Tensor
+
 from ....errors import SettingsError
 from ...labelled.cytology_cells import LabelledCell
 from ...session import choose_device
@@ -35,6 +37,7 @@ def train_cell_network(
     config: CellsConfig,
     folder: Path,
     device: str = "auto",
+    start: dict[str, Tensor] | None = None,
     report: Report | None = None,
 ) -> Path:
     """Train a cell classifier; goes on where an interrupted run of the same folder stopped.
@@ -53,6 +56,8 @@ def train_cell_network(
         installed, and the weights.
     device : str
         ``auto``, ``cpu``, ``cuda``.
+    start : dict of Tensor, optional
+        First weights; a run that goes on has its own.
     report : callable, optional
         Called with the step and its figures.
 
@@ -72,7 +77,7 @@ def train_cell_network(
     if not learnt:
         raise SettingsError("no labelled cell to learn from", "Give a set with cells of the classes.")
     claim_folder(folder, config)
-    learner = CellLearner(config, choose_device(device))
+    learner = CellLearner(config, choose_device(device), start=start)
     digest = digest_names(f"{one.set_name}/{one.name}/{getattr(one, config.labels)}" for one in learnt)
     progress = load_checkpoint(folder, learner, images=digest)
     if progress.step < config.steps:

@@ -113,7 +113,7 @@ def _weigh(cells: Sequence[LabelledCell], config: CellsConfig) -> NDArray[np.flo
         own = labels == label
         for name in np.unique(sets[own]):
             both = own & (sets == name)
-            weights[both] = both.sum() ** -config.set_balance
+            weights[both] = both.sum() ** -config.set_balance * config.shares.get(f"{name}/{label}", 1.0)
         share = own.sum() ** (1 - config.balance) * config.shares.get(str(label), 1.0)
         weights[own] *= share / weights[own].sum()
     return np.asarray(weights / weights.sum(), np.float64)

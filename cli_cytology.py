@@ -2,10 +2,9 @@
 
 # Annotations are read when verbs are made, so they are not postponed here.
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import typer
-from typer.core import TyperGroup
 
 from .cli_options import (
     Clean,
@@ -28,7 +27,7 @@ from .cli_options import (
     say,
 )
 
-__all__ = ["CalibrateGroup", "bench_cervix", "calibrate_cervix", "screen_app", "screen_cervix"]
+__all__ = ["bench_cervix", "calibrate_cervix", "screen_app", "screen_cervix"]
 
 screen_app = typer.Typer(no_args_is_help=True, help="Screen cytology slides.")
 
@@ -180,16 +179,3 @@ def bench_cervix(
 
     workflow = CervicalScreening(calls=choose_calls(model))
     print_figures(benchmark_screening(slide, workflow=workflow, mpp=mpp, workers=workers), as_json=as_json)
-
-
-class CalibrateGroup(TyperGroup):
-    """`slidelab calibrate RUN ...` as ever, and `slidelab calibrate cervix RUN RUN ...` beside it."""
-
-    default_command = "markers"
-
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Take the usual calibration where no other one is named."""
-        if args and args[0] not in self.commands and args[0] not in ("--help", "-h"):
-            args = [self.default_command, *args]
-        rest: list[Any] = super().parse_args(ctx, args)
-        return [str(each) for each in rest]

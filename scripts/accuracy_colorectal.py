@@ -66,6 +66,7 @@ ABLATIONS: Mapping[str, Mapping[str, Any]] = {
     "+ ImageNet weights": {"gland_weight": 0.0, "consistency_weight": 0.0},
     "+ glands": {"pretrained": False, "frozen_stages": 0, "consistency_weight": 0.0},
     "+ consistency": {"pretrained": False, "frozen_stages": 0, "gland_weight": 0.0},
+    "all but consistency": {"consistency_weight": 0.0},
     "all three": {},
 }
 SPEED_SIDE = 1024

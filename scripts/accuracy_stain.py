@@ -86,7 +86,9 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path(default))
     parser.add_argument("--fields", type=int, default=24, help="Most fields of a site.")
     parser.add_argument("--generator", type=Path, action="append", default=[], help="A card (.json).")
-    parser.add_argument("--only-generators", action="store_true", help="Leave the other methods out.")
+    parser.add_argument(
+        "--only-generators", action="store_true", help="Leave all other methods but none out."
+    )
     parser.add_argument("--ship", type=Path, help="A card to complete and to put into the package.")
     parser.add_argument("--middles", action="store_true", help="Print the middles of the reference look.")
     arguments = parser.parse_args()
@@ -94,7 +96,9 @@ def main() -> None:
         print_middles(arguments.data, arguments.fields)
         return
     images = validation_fields(arguments.data, arguments.fields)
-    methods = {} if arguments.only_generators else plain_methods()
+    methods = plain_methods()
+    if arguments.only_generators:
+        methods = {"none": methods["none"]}
     shipped = open_card(arguments.ship) if arguments.ship else GeneratorFile.find()
     if arguments.ship or not arguments.only_generators:
         methods |= network_methods(shipped, kinds=("cyclegan", "distilled"))

@@ -82,6 +82,15 @@ def test_count_smear(tmp_path, monkeypatch, capsys):
     assert "counted in 2 fields" in capsys.readouterr().out
 
 
+def test_screen_cervix(tmp_path, monkeypatch, capsys):
+    from slidelab.wsi.phantom.pap import PapSettings, write_pap_phantom
+
+    settings = PapSettings(width=700, height=700, lesions={"HSIL": 2})
+    slide = write_pap_phantom(tmp_path / "pap.tiff", settings).path
+    run("screen_cervix.py", tmp_path / "out", "size-rules", slide, monkeypatch=monkeypatch)
+    assert "worklist" in capsys.readouterr().out
+
+
 def test_every_example_is_run_here():
     tested = set(Path(__file__).read_text().split('"'))
     assert {path.name for path in EXAMPLES.glob("*.py")} <= tested

@@ -7,10 +7,11 @@ import pytest
 
 from slidelab.errors import SettingsError
 from slidelab.models.training.config import TrainingConfig
+from slidelab.workflows.learning.train import OWN
 
 CONFIGS = Path(__file__).resolve().parents[2] / "models" / "training" / "configs"
-DETECTORS = sorted(path for path in CONFIGS.glob("*.toml") if not path.stem.startswith("colorectal"))
-"""Settings of detectors; those of tissue networks are of another kind."""
+DETECTORS = sorted(path for pattern in OWN for path in CONFIGS.glob(pattern))
+"""Settings of detectors; those of other networks are of another kind."""
 GOOD = 'name = "nuclei-tiny.test"\nstain = "H-DAB"\n'
 
 

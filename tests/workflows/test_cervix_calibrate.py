@@ -7,10 +7,9 @@ from datetime import date
 from pathlib import Path
 
 import pytest
-import typer
 from typer.testing import CliRunner
 
-from slidelab.cli_cytology import CalibrateGroup, calibrate_cervix, screen_app
+from slidelab.cli import app
 from slidelab.errors import InvalidTableError, RunFolderError, SettingsError
 from slidelab.workflows.cervix.calibrate import calibrate_screening, read_diagnoses
 from slidelab.workflows.cervix.cohort import write_worklist
@@ -121,26 +120,15 @@ def test_diagnoses_are_bethesda_codes_or_words(tmp_path: Path) -> None:
         read_diagnoses(_list(tmp_path / "w.csv", {"a": "CIN 2"}))
 
 
-def test_the_verb_beside_the_usual_calibration(tmp_path: Path) -> None:
+def test_the_verbs_of_the_command_line(tmp_path: Path) -> None:
     tuning, proving, known = _sets(tmp_path)
-    app, usual = typer.Typer(), []
-    group = typer.Typer(cls=CalibrateGroup)
-
-    @group.command("markers")
-    def markers(run: str, name: str = "") -> None:
-        usual.append((run, name))
-
-    group.command("cervix")(calibrate_cervix)
-    app.add_typer(group, name="calibrate")
     runner = CliRunner()
-    assert runner.invoke(app, ["calibrate", "some-run", "--name", "ER"]).exit_code == 0
-    assert usual == [("some-run", "ER")]
-    arguments = ["cervix", str(tuning), str(proving), "--diagnoses", str(known), "--name", "Lab"]
-    done = runner.invoke(app, ["calibrate", *arguments, "--out", str(tmp_path / "l.json"), "--json"])
+    arguments = ["calibrate", "cervix", str(tuning), str(proving), "--diagnoses", str(known), "--name", "Lab"]
+    done = runner.invoke(app, [*arguments, "--out", str(tmp_path / "l.json"), "--json"])
     assert done.exit_code == 0, done.output
     assert json.loads(done.stdout)["proven"] is True
     assert CervixLab.read(tmp_path / "l.json").name == "Lab"
-    assert "preparation" in runner.invoke(screen_app, ["cervix", "--help"]).stdout
+    assert "--preparation" in runner.invoke(app, ["screen", "cervix", "--help"], terminal_width=200).stdout
 
 
 def test_a_worklist_puts_what_failed_first_then_results_by_rank_and_risk(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """From labelled cells to a model with its card, and the figures that it is measured by."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +8,9 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import load_file
+from typer.testing import CliRunner
 
+from slidelab.cli import app
 from slidelab.errors import ModelNotFoundError, SettingsError, SlideNotFoundError
 from slidelab.models.card import ModelCard
 from slidelab.models.cell_classifier import load_cell_classifier
@@ -118,6 +121,18 @@ def test_weights_of_restricted_cells_are_for_research_only():
     assert licence("cric-fields")["weights"] == "Apache-2.0"
     assert licence("herlev-200")["weights"] == "research-only"
     assert licence("somebody's")["weights"] == "research-only"
+
+
+def test_the_command_line_trains(data, tmp_path):
+    config = tmp_path / "tiny.toml"
+    lines = [f"{key} = {json.dumps(value)}" for key, value in TINY.items() if key != "network"]
+    config.write_text("\n".join([*lines, "[network]", "side = 64"]))
+    command = ["train", "cells", "--data", str(data), "--config", str(config), "--out", str(tmp_path / "m")]
+    result = CliRunner().invoke(app, [*command, "--device", "cpu", "--json"])
+    assert result.exit_code == 0, result.output
+    told = json.loads(result.stdout)
+    assert Path(told["card"]).is_file()
+    assert Path(told["weights"]).is_file()
 
 
 def test_what_is_not_there_is_a_clear_error(tmp_path):

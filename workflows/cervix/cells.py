@@ -25,8 +25,8 @@ REASONS = ("", "outside", "out_of_focus", "pen", "fold", "bubble", "debris", "th
 LEAST_SEEN = 0.8
 """Share of a cell's border that rules of size must have seen."""
 LEAST_STEEPNESS = 0.33
-"""Nuclei whose density falls by less than this share over 1 um are out of focus: 98 of 98 labelled nuclei of
-real fields have more, phantoms from 5 um out of focus on less."""
+"""Nuclei whose density falls by less than this share over 1 um are out of focus: labelled nuclei of real
+fields have 0.4 and more, phantoms from 5 um out of focus on less."""
 GROUP_UM = 12.0
 """Nuclei of cells whose centres are nearer than this belong to one group."""
 

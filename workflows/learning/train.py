@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 __all__ = ["find_config", "paint_phantoms", "read_training_images", "train_detector_model"]
 
+OWN = ("he-*.toml", "ihc-*.toml", "signet-*.toml", "smear-*.toml")
+"""Names of slidelab's own configurations of detectors; those of other networks lie beside them."""
 FAINT = 0.15
 """Marks move to nuclei of which the first weights are no surer than this: an expert has seen them."""
 PHANTOM_KINDS = {"H-DAB": ("ki67", "her2", "er", "pdl1"), "H&E": ("he",)}
@@ -153,8 +155,7 @@ def find_config(name: str) -> TrainingConfig:
 
     path = Path(name)
     if path.suffix != ".toml":
-        tissue = set(CONFIGS.glob("colorectal-*.toml"))
-        own = sorted(each.stem for each in set(CONFIGS.glob("*.toml")) - tissue)
+        own = sorted(each.stem for pattern in OWN for each in CONFIGS.glob(pattern))
         if name not in own:
             raise SettingsError(
                 f"no training configuration {name!r}", f"Give a .toml file or one of: {', '.join(own)}."

@@ -43,7 +43,7 @@ def record(data_folder: Path, tmp_path_factory: pytest.TempPathFactory):
 
 def _graded(data_folder: Path, folder: Path, tissue):
     """Compose the slide and walk the whole road."""
-    images = split_graded(read_colorectal(data_folder, ["ebhi-seg"]))["validation"]
+    images = split_graded(read_colorectal(data_folder, ["ebhi-seg"]), fold=None)["tuning"]
     height, width = ROWS * SIDE, COLUMNS * SIDE
     plane = np.full((200 + len(STRIPS) * (height + 250), width + 400, 3), 245, np.uint8)
     random = np.random.default_rng(4)

@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from slidelab.cli_smear import count_app
+from slidelab.cli.smear import count_app
 from slidelab.errors import InvalidTableError, SettingsError, SlideNotFoundError
 from slidelab.quantify import FIVE_PARTS
 from slidelab.workflows.smear import readers

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 import typer
 
 if TYPE_CHECKING:
-    from .workflows import CohortRun, RunOptions
-    from .workflows.runs.workflow import Workflow
-    from .workflows.slides.normalisation import Normalisation
+    from ..workflows import CohortRun, RunOptions
+    from ..workflows.runs.workflow import Workflow
+    from ..workflows.slides.normalisation import Normalisation
 
 __all__ = [
     "Clean",
@@ -99,7 +99,7 @@ def choose_normalisation(
     method: str, profile: Path | None, *, policy: Literal["research", "permissive"]
 ) -> Normalisation:
     """Return what --normalise and --stain-profile ask for."""
-    from .workflows.slides.normalisation import Normalisation
+    from ..workflows.slides.normalisation import Normalisation
 
     return Normalisation.read(method, profile, policy=policy)
 
@@ -122,8 +122,8 @@ def run_slides(
     profile: bool,
 ) -> NoReturn:
     """Run a workflow over slides, show how far it is, print what came out, and end with its exit code."""
-    from .workflows import find_slides, run_cohort, slides_to_retry
-    from .workflows.runs.terminal import watch
+    from ..workflows import find_slides, run_cohort, slides_to_retry
+    from ..workflows.runs.terminal import watch
 
     inputs = slides_to_retry(options.out, mpp=mpp) if retry_failed else find_slides(slides or [], mpp=mpp)
     with watch(len(inputs), quiet=as_json) as progress:
@@ -138,7 +138,7 @@ def _print_run(run: CohortRun, *, as_json: bool, profile: bool) -> None:
         for outcome in run.outcomes:
             print_json(outcome.to_json(run.out))
         return
-    from .workflows.runs.terminal import describe_profile, describe_run
+    from ..workflows.runs.terminal import describe_profile, describe_run
 
     say(describe_run(run))
     if profile:

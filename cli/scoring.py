@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from .cli_options import (
+from .options import (
     Clean,
     Debug,
     Device,
@@ -33,7 +33,7 @@ from .cli_options import (
 )
 
 if TYPE_CHECKING:
-    from .quantify import IntensityBins
+    from ..quantify import IntensityBins
 
 __all__ = ["score_app", "score_ki67"]
 
@@ -114,8 +114,8 @@ def _score(  # noqa: PLR0913 -- one parameter per documented option of the comma
     debug: Debug = False,
 ) -> None:
     """Run a marker's workflow over slides."""
-    from .workflows import RunOptions, choose_detector
-    from .workflows.lab_profile import LabProfile
+    from ..workflows import RunOptions, choose_detector
+    from ..workflows.lab_profile import LabProfile
 
     configure_logging(debug=debug)
     detector = choose_detector(model, stain="H-DAB", policy=license_policy, device=device)
@@ -155,7 +155,7 @@ def score_ki67(
     ] = None,
 ) -> Builder:
     """Ki-67 labelling index with interval, hot spot, cells and a report for each slide."""
-    from .workflows import Ki67
+    from ..workflows import Ki67
 
     return lambda **shared: Ki67(positive_od=positive_od, **shared)
 
@@ -168,8 +168,8 @@ def score_er(
     external_control: ControlSeen = "not-stated",
 ) -> Builder:
     """Oestrogen receptor: percent, intensity, H-score, Allred and the ASCO/CAP category."""
-    from .quantify import Controls
-    from .workflows import EstrogenReceptor
+    from ..quantify import Controls
+    from ..workflows import EstrogenReceptor
 
     controls = Controls(_control(internal_control), _control(external_control))
     return lambda **shared: EstrogenReceptor(bins=_bins(thresholds), controls=controls, **shared)
@@ -183,8 +183,8 @@ def score_pr(
     external_control: ControlSeen = "not-stated",
 ) -> Builder:
     """Progesterone receptor: percent, intensity, H-score, Allred and the ASCO/CAP category."""
-    from .quantify import Controls
-    from .workflows import ProgesteroneReceptor
+    from ..quantify import Controls
+    from ..workflows import ProgesteroneReceptor
 
     controls = Controls(_control(internal_control), _control(external_control))
     return lambda **shared: ProgesteroneReceptor(bins=_bins(thresholds), controls=controls, **shared)
@@ -206,9 +206,9 @@ def score_her2(
     ish_cells: Annotated[int, typer.Option(help="ISH: cells counted.")] = 20,
 ) -> Builder:
     """HER2: membrane completeness and intensity cell by cell, 0 to 3+, low and ultralow, ISH advice."""
-    from .errors import SettingsError
-    from .quantify import Ish
-    from .workflows import Her2
+    from ..errors import SettingsError
+    from ..quantify import Ish
+    from ..workflows import Her2
 
     if ish_copies is None and ish_ratio is not None:
         raise SettingsError("an ISH ratio without copies per cell", "Give --ish-copies too.")
@@ -227,7 +227,7 @@ def score_pdl1(
     thresholds: Thresholds = None,
 ) -> Builder:
     """PD-L1: TPS, CPS and area scores, with the cut-off of assay and tumour."""
-    from .workflows import Pdl1
+    from ..workflows import Pdl1
 
     return lambda **shared: Pdl1(assay=assay, indication=indication, bins=_bins(thresholds), **shared)
 
@@ -236,8 +236,8 @@ def _bins(text: str | None) -> "IntensityBins | None":
     """Read three densities."""
     if text is None:
         return None
-    from .errors import SettingsError
-    from .quantify import IntensityBins
+    from ..errors import SettingsError
+    from ..quantify import IntensityBins
 
     try:
         weak, moderate, strong = (float(part) for part in text.split(","))
@@ -248,6 +248,6 @@ def _bins(text: str | None) -> "IntensityBins | None":
 
 def _control(name: str) -> Any:
     """Return what was seen of a control, from the word on the command line."""
-    from .quantify import Control
+    from ..quantify import Control
 
     return Control("not as expected" if name == "failed" else name.replace("-", " "))

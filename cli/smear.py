@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from .cli_options import (
+from .options import (
     Clean,
     Debug,
     Device,
@@ -28,7 +28,7 @@ from .cli_options import (
 )
 
 if TYPE_CHECKING:
-    from .workflows.smear.analyser import BloodFacts
+    from ..workflows.smear.analyser import BloodFacts
 
 __all__ = ["bench_smear", "count_app"]
 
@@ -104,16 +104,16 @@ def count_smear(  # noqa: PLR0913 -- one parameter per documented option of the 
     debug: Debug = False,
 ) -> None:
     """Red cells, white cells and platelets of blood smears, five-part differential, platelet estimate."""
-    from .quantify import BloodCount
-    from .workflows import RunOptions, run_cohort, slides_to_retry
-    from .workflows.runs.terminal import describe_profile, describe_run, watch
-    from .workflows.smear.analyser import BloodFacts
-    from .workflows.smear.cohort import write_smear_cohort
-    from .workflows.smear.findings import CountSettings
-    from .workflows.smear.inputs import find_smears
-    from .workflows.smear.plan import SmearSettings
-    from .workflows.smear.readers import choose_red, choose_smear, choose_white
-    from .workflows.smear.workflow import SmearCount
+    from ..quantify import BloodCount
+    from ..workflows import RunOptions, run_cohort, slides_to_retry
+    from ..workflows.runs.terminal import describe_profile, describe_run, watch
+    from ..workflows.smear.analyser import BloodFacts
+    from ..workflows.smear.cohort import write_smear_cohort
+    from ..workflows.smear.findings import CountSettings
+    from ..workflows.smear.inputs import find_smears
+    from ..workflows.smear.plan import SmearSettings
+    from ..workflows.smear.readers import choose_red, choose_smear, choose_white
+    from ..workflows.smear.workflow import SmearCount
 
     configure_logging(debug=debug)
     smears = slides_to_retry(out, mpp=mpp) if retry_failed else find_smears(images or [], mpp=mpp)
@@ -150,8 +150,8 @@ def count_smear(  # noqa: PLR0913 -- one parameter per documented option of the 
 
 def _blood(given: BloodFacts, analyser: Path | None, names: list[str]) -> dict[str, BloodFacts]:
     """Return what is known of each sample, from the list or from the options for one smear."""
-    from .errors import SettingsError
-    from .workflows.smear.analyser import NO_BLOOD, read_analyser
+    from ..errors import SettingsError
+    from ..workflows.smear.analyser import NO_BLOOD, read_analyser
 
     if analyser is not None:
         if given != NO_BLOOD:
@@ -178,8 +178,8 @@ def bench_smear(
     as_json: Json = False,
 ) -> None:
     """Seconds per field, or per mm2 of a slide, from images to the smear's report."""
-    from .workflows.bench_smear import benchmark_smear
-    from .workflows.smear.workflow import SmearCount
+    from ..workflows.bench_smear import benchmark_smear
+    from ..workflows.smear.workflow import SmearCount
 
     figures = benchmark_smear(images, workflow=SmearCount(), mpp=mpp, workers=workers)
     print_figures(figures, as_json=as_json)

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from .cli_options import (
+from .options import (
     Clean,
     Debug,
     Device,
@@ -89,7 +89,7 @@ def measure_immune(  # noqa: PLR0913 -- one parameter per documented option of t
     debug: Debug = False,
 ) -> None:
     """Immune cells: stromal TILs (H&E), densities in core and margin, nearest neighbours, G-function."""
-    from .workflows import RunOptions, choose_detector
+    from ..workflows import RunOptions, choose_detector
 
     configure_logging(debug=debug)
     own = _own_options(stain, marker, positive_od=positive_od, cohort=reference_cohort, other_run=other_run)
@@ -119,7 +119,7 @@ def measure_immune(  # noqa: PLR0913 -- one parameter per documented option of t
 
 def _workflow(stain: str, given: dict[str, Any], *, scheme: str) -> Any:
     """Make the workflow of a stain."""
-    from .workflows.immune import HeImmune, StainedImmune
+    from ..workflows.immune import HeImmune, StainedImmune
 
     return HeImmune(scheme=scheme, **given) if stain == "he" else StainedImmune(**given)
 
@@ -133,8 +133,8 @@ def _own_options(
     other_run: Path | None,
 ) -> dict[str, Any]:
     """Return what is asked of a stained marker, or say what does not go together."""
-    from .errors import SettingsError
-    from .workflows.immune_cohort import read_cohort, read_other_marker
+    from ..errors import SettingsError
+    from ..workflows.immune_cohort import read_cohort, read_other_marker
 
     if stain == "he":
         if any(each is not None for each in (marker, positive_od, cohort, other_run)):

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from .cli_options import (
+from .options import (
     Clean,
     Debug,
     Device,
@@ -87,13 +87,13 @@ def screen_cervix(  # noqa: PLR0913 -- one parameter per documented option of th
     debug: Debug = False,
 ) -> None:
     """Cervical slides by the Bethesda System: calls, adequacy, organisms, gallery, worklist by risk."""
-    from .workflows import RunOptions, slides_to_retry
-    from .workflows.cervix.call_reader import choose_calls
-    from .workflows.cervix.cohort import find_stacks, join_planes, screen_cohort
-    from .workflows.cervix.lab import CervixLab
-    from .workflows.cervix.plan import ScreeningSettings
-    from .workflows.cervix.workflow import CervicalScreening, choose_nuclei
-    from .workflows.runs.terminal import describe_profile, describe_run, watch
+    from ..workflows import RunOptions, slides_to_retry
+    from ..workflows.cervix.call_reader import choose_calls
+    from ..workflows.cervix.cohort import find_stacks, join_planes, screen_cohort
+    from ..workflows.cervix.lab import CervixLab
+    from ..workflows.cervix.plan import ScreeningSettings
+    from ..workflows.cervix.workflow import CervicalScreening, choose_nuclei
+    from ..workflows.runs.terminal import describe_profile, describe_run, watch
 
     configure_logging(debug=debug)
     workflow = CervicalScreening(
@@ -147,7 +147,7 @@ def calibrate_cervix(  # noqa: PLR0913 -- one parameter per documented option of
     """Pick and prove the risk below which negative cervical slides need no reading: a profile for --lab."""
     from fractions import Fraction
 
-    from .workflows.cervix.calibrate import calibrate_screening
+    from ..workflows.cervix.calibrate import calibrate_screening
 
     configure_logging(debug=debug)
     made = calibrate_screening(
@@ -173,9 +173,9 @@ def bench_cervix(
     as_json: Json = False,
 ) -> None:
     """Seconds per mm2 of scanned area from slide to cervical report: plan, tiles by phase, report."""
-    from .workflows.bench_cervix import benchmark_screening
-    from .workflows.cervix.call_reader import choose_calls
-    from .workflows.cervix.workflow import CervicalScreening
+    from ..workflows.bench_cervix import benchmark_screening
+    from ..workflows.cervix.call_reader import choose_calls
+    from ..workflows.cervix.workflow import CervicalScreening
 
     workflow = CervicalScreening(calls=choose_calls(model))
     print_figures(benchmark_screening(slide, workflow=workflow, mpp=mpp, workers=workers), as_json=as_json)

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from .cli_options import Debug, Device, Json, configure_logging, print_json, say
+from .options import Debug, Device, Json, configure_logging, print_json, say
 
 __all__ = ["train_app"]
 
@@ -31,7 +31,7 @@ def train_detector(
     debug: Debug = False,
 ) -> None:
     """Train a cell detector: card and weights in --out, progress in --out/training."""
-    from .workflows.learning.train import find_config, train_detector_model
+    from ..workflows.learning.train import find_config, train_detector_model
 
     configure_logging(debug=debug)
     settings = find_config(config)
@@ -59,7 +59,7 @@ def train_tissue(
     debug: Debug = False,
 ) -> None:
     """Train a network that grades tissue: card and weights in --out, progress in --out/training."""
-    from .workflows.learning.train_tissue import find_tissue_config, train_tissue_model
+    from ..workflows.learning.train_tissue import find_tissue_config, train_tissue_model
 
     configure_logging(debug=debug)
     _train(
@@ -81,7 +81,7 @@ def train_cells(
     debug: Debug = False,
 ) -> None:
     """Train a classifier of single cells: card and weights in --out, progress in --out/training."""
-    from .workflows.learning.train_cells import find_cells_config, train_cell_model
+    from ..workflows.learning.train_cells import find_cells_config, train_cell_model
 
     configure_logging(debug=debug)
     _train(
@@ -106,7 +106,7 @@ def train_stain(  # noqa: PLR0913 -- one parameter per documented option of the 
     debug: Debug = False,
 ) -> None:
     """Train a network that gives H&E another look: card and weights in --out, progress in --out/training."""
-    from .workflows.learning.train_stain import find_stain_config, train_stain_model
+    from ..workflows.learning.train_stain import find_stain_config, train_stain_model
 
     configure_logging(debug=debug)
     settings = find_stain_config(config, plain=plain)
@@ -121,7 +121,7 @@ def train_stain(  # noqa: PLR0913 -- one parameter per documented option of the 
 
 def _train(train: Any, settings: Any, options: dict[str, Any], *, as_json: bool, use: str = "") -> None:
     """Run a training with its bar and say where the model is and how it is used."""
-    from .workflows.runs.terminal import training_bar
+    from ..workflows.runs.terminal import training_bar
 
     with training_bar(settings.steps, quiet=as_json) as report:
         card = train(settings, **options, report=report)

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from .cli_options import (
+from .options import (
     Debug,
     Device,
     Json,
@@ -67,10 +67,10 @@ def normalise(  # noqa: PLR0913 -- one parameter per documented option of the co
     debug: Debug = False,
 ) -> None:
     """Write a slide in the colours of a target (H&E): fitted once per slide, the same for any tiling."""
-    from .errors import SettingsError
-    from .workflows.contact_sheet import draw_contact_sheet
-    from .workflows.normalise import NormaliseSettings, normalise_slide
-    from .workflows.runs.terminal import bar
+    from ..errors import SettingsError
+    from ..workflows.contact_sheet import draw_contact_sheet
+    from ..workflows.normalise import NormaliseSettings, normalise_slide
+    from ..workflows.runs.terminal import bar
 
     configure_logging(debug=debug)
     if out is None and contact_sheet is None:
@@ -108,6 +108,6 @@ def bench_stain(
     as_json: Json = False,
 ) -> None:
     """Megapixels per second of each method on two cores, beside torchstain and TIAToolbox."""
-    from .workflows.bench_stain import benchmark_stain
+    from ..workflows.bench_stain import benchmark_stain
 
     print_figures(benchmark_stain(image, side=side, rounds=rounds), as_json=as_json)

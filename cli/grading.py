@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from .cli_options import (
+from .options import (
     Clean,
     Debug,
     Device,
@@ -81,10 +81,10 @@ def grade_colorectal(  # noqa: PLR0913 -- one parameter per documented option of
     debug: Debug = False,
 ) -> None:
     """Colorectal lesions by class, area and fragment: polyp, serrated, LGIN, HGIN, carcinoma, signet-ring."""
-    from .workflows import RunOptions
-    from .workflows.colorectal.tissue_reader import choose_signet, choose_tissue
-    from .workflows.colorectal.tumour_nuclei import choose_nuclei
-    from .workflows.colorectal.workflow import ColorectalGrading
+    from ..workflows import RunOptions
+    from ..workflows.colorectal.tissue_reader import choose_signet, choose_tissue
+    from ..workflows.colorectal.tumour_nuclei import choose_nuclei
+    from ..workflows.colorectal.workflow import ColorectalGrading
 
     configure_logging(debug=debug)
     tissue = choose_tissue(model, policy=license_policy, device=device)
@@ -125,10 +125,10 @@ def bench_grade(
     as_json: Json = False,
 ) -> None:
     """Seconds per mm2 of tissue from slide to colorectal report: plan, tiles by phase, report."""
-    from .workflows.bench_grading import benchmark_grading
-    from .workflows.colorectal.tissue_reader import choose_signet, choose_tissue
-    from .workflows.colorectal.tumour_nuclei import choose_nuclei
-    from .workflows.colorectal.workflow import ColorectalGrading
+    from ..workflows.bench_grading import benchmark_grading
+    from ..workflows.colorectal.tissue_reader import choose_signet, choose_tissue
+    from ..workflows.colorectal.tumour_nuclei import choose_nuclei
+    from ..workflows.colorectal.workflow import ColorectalGrading
 
     workflow = ColorectalGrading(
         tissue=choose_tissue("auto"),

@@ -26,6 +26,7 @@ import torch
 from colorectal_tables import NAMES, draw, to_markdown
 from numpy.typing import NDArray
 
+from slidelab.models.card import ModelCard
 from slidelab.models.labelled.colorectal import GradedImage, read_colorectal
 from slidelab.models.tissue_classes import COLORECTAL_GRADES
 from slidelab.models.tissue_classifier import TissueClassifier, load_tissue_classifier
@@ -167,7 +168,7 @@ def measure_fold(arguments: argparse.Namespace, config: TissueConfig, number: in
         read_graded(classifier, validation),
         read_graded(classifier, validation, symmetries=True),
         read_graded(classifier, read_colorectal(arguments.data, ["glas"])),
-        own.steps,
+        int(ModelCard.read(card).training.config["steps"]),
     )
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-# Read when torch is first imported. The networks of tests are small: on a busy machine several threads mostly wait
-# for each other, and spin while they do. What does not depend on the number of threads has tests of its own.
+# Read when torch is first imported. The networks of tests are small: on a busy machine several threads mostly
+# wait for each other, and spin while they do. That nothing depends on their number has tests of its own.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
@@ -84,32 +82,6 @@ def test_classes_of_networks_become_bethesda_codes() -> None:
     with pytest.raises(SettingsError):
         codes_of(("NILM", "koilocyte"))
     assert LearnedCalls.__dataclass_fields__["codes"]
-
-
-class _Shy:
-    """Sees half a lesion at first, and another half in all views; organisms are none of it."""
-
-    def classify(self, crops: np.ndarray, views: int | None = None) -> np.ndarray:
-        lesion = crops[:, 0, 0, 0] / 255.0 * (1.0 if views == 8 else 0.5)
-        organism = crops[:, 0, 0, 1] / 255.0
-        return np.stack([1 - lesion - organism, lesion, np.zeros(len(crops)), organism], 1).astype(np.float32)
-
-    def unknown(self, probabilities: np.ndarray) -> np.ndarray:
-        return np.zeros(len(probabilities), bool)
-
-
-def test_what_may_be_a_lesion_is_looked_at_again_in_all_views(monkeypatch: pytest.MonkeyPatch) -> None:
-    from slidelab.workflows.cervix import call_reader
-
-    monkeypatch.setattr(call_reader, "_load", lambda *_: _Shy())
-    reader = LearnedCalls(Path(), Path(), "shy", "1", "0", 0.5, 8, CODES)
-    crops = np.zeros((4, 8, 8, 3), np.uint8)
-    crops[:, 0, 0, 0] = 0, 60, 102, 204  # 0.24 is below the limit at first look, 0.4 above it
-    crops[:, 0, 0, 1] = 204, 0, 0, 0
-    found, _ = reader.look(crops)
-    assert found[:, 1] == pytest.approx([0, 60 / 510, 102 / 255, 204 / 255])
-    assert found[0, 3] == pytest.approx(0.8)
-    assert len(reader.look(crops[:0])[0]) == 0
 
 
 def test_planted_pictures_lie_where_they_say_without_a_frame() -> None:

@@ -35,10 +35,6 @@ LEAST_SIZE = 1.2
 GREY = 0.35
 """The same of a cell in the grey zone, which no rule accepts and the gallery shows."""
 
-SECOND_LOOK_FROM = 0.15
-"""Summed probability of lesions from which a crop is looked at again in all views: these few decide."""
-SECOND_LOOK_VIEWS = 8
-
 
 class CallReader(Protocol):
     """What the workflow needs of whatever names cells; small, and cheap to send to a worker."""
@@ -116,29 +112,18 @@ class LearnedCalls:
         return self.device != "cpu" and choose_device(self.device).type != "cpu"
 
     def look(self, crops: NDArray[np.uint8]) -> tuple[Floats, NDArray[np.bool_]]:
-        """Classify crops, suspicious ones in all views; the first call in a process loads the network."""
+        """Classify crops; the first call in a process loads the network."""
         classifier = _load(self.card, self.weights, self.sha256, self.device)
         found = classifier.classify(crops)
-        suspicious = found[:, self._lesions()].sum(1) >= SECOND_LOOK_FROM
-        if suspicious.any():
-            found[suspicious] = classifier.classify(crops[suspicious], views=SECOND_LOOK_VIEWS)
         return found, classifier.unknown(found)
-
-    def _lesions(self) -> list[int]:
-        """Which classes are lesions: neither normal nor a finding such as an organism."""
-        from ...quantify import cervical_cutoffs
-
-        findings = cervical_cutoffs().findings
-        return [at for at, code in enumerate(self.codes) if code != "NILM" and code not in findings]
 
     def judge(self, size: Floats, nc: Floats, hyperchromasia: Floats) -> tuple[Floats, NDArray[np.bool_]]:
         """Say that a network looks at crops."""
         raise SettingsError(f"{self.name} names cells from crops", "Look at crops instead of measures.")
 
     def facts(self) -> dict[str, Any]:
-        """Name, version, weights, and who is looked at twice."""
-        twice = {"second_look_from": SECOND_LOOK_FROM, "second_look_views": SECOND_LOOK_VIEWS}
-        return {"name": self.name, "version": self.version, "sha256": self.sha256, **twice}
+        """Name, version and weights."""
+        return {"name": self.name, "version": self.version, "sha256": self.sha256}
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ demo: $(STAMP)  ## paint a Ki-67 phantom slide, score it, print the index beside
 	$(BIN)/slidelab demo --out demo
 
 test: $(STAMP)  ## run every test
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 check: $(STAMP)  ## style, types and the import road
 	$(BIN)/ruff check .

@@ -9,6 +9,7 @@ from typing import Any
 
 from ..tiling import Engine, Job
 from .bench import time_bare, warm_up
+from .bench_road import phase_shares
 from .ihc.workflow import IhcWorkflow
 from .runs.inputs import SlideInput, find_slides
 from .slides.nuclei import BlockSummary, NucleiStage, detect_tile
@@ -50,11 +51,6 @@ def benchmark_cells(
         bare = time_bare(slide, place, plan.tiles, workers=workers)
         wall, summaries, memory = _time_road(slide, place, plan, folder=Path(scratch), workers=workers)
         area = plan.areas_mm2()["tissue"]
-    spent: dict[str, float] = {}
-    for summary in summaries:
-        for phase, seconds in summary.seconds.items():
-            spent[phase] = spent.get(phase, 0.0) + seconds
-    total = sum(spent.values())
     cells = sum(summary.cells for summary in summaries)
     return {
         "workflow": workflow.name,
@@ -65,7 +61,7 @@ def benchmark_cells(
         "seconds": round(wall, 2),
         "s_per_mm2": round(wall / area, 3),
         "cells_per_s": round(cells / wall),
-        **{f"{phase}_share": round(seconds / total, 3) for phase, seconds in sorted(spent.items())},
+        **phase_shares(summaries),
         "road_of_bare": round(bare / wall, 3),
         "peak_rss_mb": round(memory),
     }

@@ -173,7 +173,7 @@ def _reasons(plan: ScreeningPlan, nuclei: NucleusTable) -> NDArray[np.uint8]:
     codes = plan.quality.reason_at(nuclei.x, nuclei.y)
     names = np.array([REASONS.index(name) if name != "ok" else 0 for name in plan.quality.reasons], np.uint8)
     found = names[codes]
-    cells = plan.cells
+    cells = plan.tissue
     column = np.clip((nuclei.x / cells.downsample).astype(int), 0, cells.mask.shape[1] - 1)
     row = np.clip((nuclei.y / cells.downsample).astype(int), 0, cells.mask.shape[0] - 1)
     found[(found == 0) & plan.thick[row, column]] = REASONS.index("thick")

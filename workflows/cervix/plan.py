@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ...errors import SettingsError, UnreadableSlideError
 from ...models.cytoplasm import CytoplasmSettings
 from ...tiling import (
     InkSettings,
     QualityMap,
     QualitySettings,
     TileGrid,
-    TissueMask,
     TissueSettings,
     assess_quality,
     find_tissue,
@@ -28,10 +24,10 @@ from ...tiling import (
 from ...wsi import Slide, require_scorable
 from ...wsi.focal_planes import Blend, FocalSlide, open_focal
 from ..runs.inputs import SlideInput
-from ..slides.plan import MOST_UNSEEN, holds_tissue, load_quality, load_tissue, unseen_tissue
+from ..slides.tissue_plan import TissuePlan, describe_tiles, load_tissue, read_tiles, whole_halo
 from .thickness import find_thick
 
-__all__ = ["ScreeningPlan", "ScreeningSettings", "load_screening_plan", "make_screening_plan"]
+__all__ = ["ScreeningPlan", "ScreeningSettings", "halo_of", "load_screening_plan", "make_screening_plan"]
 
 PLAN_VERSION = 2
 """Raised whenever the same settings would give another plan; old results are then not reused."""
@@ -94,28 +90,10 @@ class ScreeningSettings:
         )
 
 
-@dataclass(frozen=True)
-class ScreeningPlan:
-    """Everything that the work on one slide needs to know; lives as a small file beside its results."""
+@dataclass(frozen=True, kw_only=True)
+class ScreeningPlan(TissuePlan):
+    """Everything that screening one slide needs to know; its tissue is where cells lie."""
 
-    slide: SlideInput
-    key: str
-    """Digest of the slide's content and of the settings: names the folder of the plan."""
-    fingerprint: str
-    """The slide's fingerprint."""
-    folder: Path
-    """Where the plan and its masks lie."""
-    grid: TileGrid
-    tiles: tuple[int, ...]
-    """Tiles of the grid that hold cells."""
-    mpp: float
-    """True um per px of the detector's plane."""
-    downsample: float
-    """Level-0 px per plane px."""
-    level0_mpp: float
-    """um per level-0 px."""
-    asked_mpp: float
-    """Resolution asked for; `Slide.plane` turns it into ``mpp``."""
     blend: Blend
     """How focal planes become one image."""
     focal_planes: int
@@ -124,45 +102,21 @@ class ScreeningPlan:
     """Area that the scanner filled, mm2."""
     origin: tuple[int, int]
     """Upper left corner of that area, level-0 px."""
-    unseen_mm2: float
-    """Area that could not be read while looking for cells: what lies there is unknown, mm2."""
-    flags: tuple[str, ...]
-    """What the plan found that a reader of the result must know."""
-
-    @property
-    def cells(self) -> TissueMask:
-        """Where cells lie, loaded once per process."""
-        return load_tissue(self.folder / "tissue.npz")
-
-    @property
-    def quality(self) -> QualityMap:
-        """The quality map, loaded once per process."""
-        return load_quality(self.folder / "quality.npz")
 
     @property
     def thick(self) -> NDArray[np.bool_]:
-        """Where cells lie too thick to be seen through, on the pixels of ``cells``."""
+        """Where cells lie too thick to be seen through, on the pixels of ``tissue``."""
         return load_tissue(self.folder / "thick.npz").mask
 
     def areas_mm2(self) -> dict[str, float]:
-        """Return the areas of cells and of what of it can be assessed, mm2."""
-        cells = self.cells
-        assessed = int(self.quality.assessable(cells).sum()) * (cells.mpp / 1000) ** 2
-        return {"tissue": cells.area_mm2, "assessed": assessed, "scanned": self.scanned_mm2}
+        """Return the areas of cells, of what of it can be assessed, and of the scan, mm2."""
+        return super().areas_mm2() | {"scanned": self.scanned_mm2}
 
     def obscured(self) -> tuple[int, int]:
         """Return hidden and all pixels of cells: what is too thick, out of focus, folded or under dirt."""
-        cells = self.cells
+        cells = self.tissue
         hidden = cells.mask & (self.thick | (self.quality.codes > 0))
         return int(hidden.sum()), int(cells.mask.sum())
-
-    def missing_mm2(self, tiles: list[int]) -> float:
-        """Return how much of the area of cells lies in the cores of ``tiles``, mm2."""
-        total = 0.0
-        for index in tiles:
-            region = self.grid.region(self.grid[index], downsample=self.downsample)
-            total += self.cells.fraction(region) * region.width * region.height
-        return total * self.level0_mpp**2 / 1e6
 
 
 def make_screening_plan(
@@ -219,21 +173,8 @@ def make_screening_plan(
 
 
 def halo_of(settings: ScreeningSettings, reach_px: int, stride: int) -> int:
-    """Return the margin read around a core, px: as asked, or the reach in whole strides.
-
-    Raises
-    ------
-    SettingsError
-        If less is asked for than the reach: cells would differ at tile borders.
-    """
-    if settings.halo_px is None:
-        return -(-reach_px // stride) * stride
-    if settings.halo_px < reach_px:
-        raise SettingsError(
-            f"a halo of {settings.halo_px} px is less than the reach of {reach_px} px",
-            "Cells would come out wrong at tile borders: choose a larger halo.",
-        )
-    return settings.halo_px
+    """Return the margin read around a core, px; see `whole_halo`."""
+    return whole_halo(settings.halo_px, reach_px, stride=stride)
 
 
 def _write_plan(
@@ -246,32 +187,18 @@ def _write_plan(
     quality = _for_cytology(assess_quality(slide, cells, settings=settings.quality))
     thick = find_thick(slide, cells)
     tiles = TileGrid(plane.width, plane.height, settings.core_px, halo, stride)
-    held = [tile for tile in tiles if holds_tissue(tile, tiles, tissue=cells, downsample=plane.downsample)]
-    unseen = unseen_tissue(slide.damage, cells)
-    if unseen.mean() > MOST_UNSEEN:
-        raise UnreadableSlideError(
-            f"{slide.path.name}: {100 * unseen.mean():.0f} % of the slide cannot be read",
-            "copy the file again, or scan the slide again",
-        )
+    flags = [*cells.flags, *quality.flags]
+    described = describe_tiles(plane, cells, grid=tiles, asked_mpp=mpp, flags=flags)
     place.mkdir(parents=True, exist_ok=True)
     cells.save(place / "tissue.npz")
     quality.save(place / "quality.npz")
     replace(cells, mask=thick).save(place / "thick.npz")
     bounds = slide.bounds
-    value = {
-        "fingerprint": slide.fingerprint,
-        "grid": asdict(tiles),
-        "tiles": [tile.index for tile in held],
-        "mpp": plane.mpp,
-        "downsample": plane.downsample,
-        "level0_mpp": slide.mpp,
-        "asked_mpp": mpp,
+    value = described | {
         "blend": settings.blend,
         "focal_planes": slide.plane_count if isinstance(slide, FocalSlide) else 1,
         "scanned_mm2": bounds.width * bounds.height * (slide.mpp / 1000) ** 2,
         "origin": [bounds.x, bounds.y],
-        "unseen_mm2": round(float(unseen.sum()) * (cells.mpp / 1000) ** 2, 6),
-        "flags": [*cells.flags, *quality.flags],
     }
     write_json(place / "plan.json", value)
 
@@ -290,16 +217,5 @@ def _for_cytology(found: QualityMap) -> QualityMap:
 @lru_cache(maxsize=8)
 def load_screening_plan(place: Path) -> ScreeningPlan:
     """Read a plan back from its folder; the slide's own name and place are the caller's to fill in."""
-    value: dict[str, Any] = json.loads((place / "plan.json").read_text(encoding="utf-8"))
-    return ScreeningPlan(
-        **value
-        | {
-            "slide": SlideInput(Path(), ""),
-            "key": place.name.removeprefix("plan-"),
-            "folder": place,
-            "grid": TileGrid(**value["grid"]),
-            "tiles": tuple(value["tiles"]),
-            "origin": tuple(value["origin"]),
-            "flags": tuple(value["flags"]),
-        }
-    )
+    value = read_tiles(place)
+    return ScreeningPlan(**value | {"origin": tuple(value["origin"])})

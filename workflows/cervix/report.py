@@ -125,7 +125,7 @@ def quality_figures(report: ScreeningReport) -> dict[str, Any]:
         "focal_planes": plan.focal_planes,
         "mpp": {"x": resolution.x, "y": resolution.y, "source": resolution.source},
         "working_mpp": plan.mpp,
-        "white": list(plan.cells.background),
+        "white": list(plan.tissue.background),
         "plan": plan.key,
         "tiles": {"with_cells": len(plan.tiles), "in_grid": len(plan.grid)},
     }

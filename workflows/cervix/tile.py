@@ -124,7 +124,7 @@ def look_at_tile(
     slide: Slide, plan: ScreeningPlan, *, index: int, stage: ScreeningStage, seconds: dict[str, float]
 ) -> NucleusTable:
     """Return the nuclei that a tile owns: a pure function of the slide, the plan and the networks."""
-    cells, tile = plan.cells, plan.grid[index]
+    cells, tile = plan.tissue, plan.grid[index]
     windows = tissue_windows(
         tile, cells.mask, scale=cells.downsample / plan.downsample, stride=stage.detector.stride
     )
@@ -152,7 +152,7 @@ def _look(
     slide: Slide, plan: ScreeningPlan, window: Tile, *, stage: ScreeningStage, seconds: dict[str, float]
 ) -> NucleusTable:
     """Return the nuclei whose centres lie in the core of a window."""
-    detector, mpp, white = stage.detector, plan.mpp, plan.cells.background
+    detector, mpp, white = stage.detector, plan.mpp, plan.tissue.background
     started = time.perf_counter()
     x, y, width, height = window.outer
     stride = detector.stride

@@ -10,12 +10,12 @@ from typing import Any, ClassVar
 
 from ...errors import SettingsError
 from ...quantify import CervicalCutoffs, SlideResult, cervical_cutoffs, score_cervical
-from ...tiling import remove_leftovers, stage_key, write_json
+from ...tiling import remove_leftovers
 from ...wsi import Slide
 from ...wsi.focal_planes import open_focal
 from ..report.cohort_report import Failure
+from ..runs.done_mark import DoneMark
 from ..runs.inputs import SlideInput
-from ..runs.provenance import describe_software
 from ..runs.workflow import Receipt
 from ..slides.tile_detector import LearnedDetector, choose_detector
 from .call_reader import CallReader, choose_calls
@@ -33,8 +33,6 @@ __all__ = ["DETECTOR", "CervicalScreening", "choose_nuclei"]
 
 FINISH_VERSION = 1
 """Raised whenever the same nuclei would give another report."""
-OUTPUTS = ("report.json", "report.html", "report.pdf")
-"""What must not stand for another run's settings, should this one fail half-way."""
 DETECTOR = "nuclei-fast.he-open"
 """Finds nuclei: of the shipped detectors the one that misses fewest on Papanicolaou stain."""
 
@@ -132,15 +130,12 @@ class CervicalScreening:
             stride=self.detector.stride,
         )
         finished = self.stage(folder).store(plan).finished()
-        todo = tuple(index for index in plan.tiles if index not in finished)
-        done = self._done_file(folder, plan)
-        if done.is_file() and (folder / "report.json").is_file():
-            record = json.loads(done.read_text(encoding="utf-8"))
-            return Receipt(plan.folder, len(plan.tiles), (), record, plan.unseen_mm2)
-        # Results of other settings must not be taken for those of this run, should it fail half-way.
-        for path in (*(folder / name for name in OUTPUTS), *(folder / "work").glob("done-*.json")):
-            path.unlink(missing_ok=True)
-        return Receipt(plan.folder, len(plan.tiles), todo, None, plan.unseen_mm2)
+        return self._done_mark(folder, plan).receipt(
+            plan.folder,
+            tiles=plan.tiles,
+            finished=finished,
+            unseen_mm2=plan.unseen_mm2,
+        )
 
     def process(self, slide: SlideInput, folder: Path, place: Path, index: int) -> TileSummary:
         """Look at one tile; runs on a worker."""
@@ -168,7 +163,7 @@ class CervicalScreening:
             outcome = decide(counted, risk=found.risk, calibration=calibration, scope=scope)
             record = self._write_outputs(folder, plan, found, outcome=outcome, slide=opened, scope=scope)
         if not missing and not failures:
-            write_json(self._done_file(folder, plan), record)
+            self._done_mark(folder, plan).write(record)
         return record
 
     def stage(self, folder: Path) -> ScreeningStage:
@@ -180,7 +175,7 @@ class CervicalScreening:
     def score(self, plan: ScreeningPlan, found: Findings, *, missing_mm2: float) -> SlideResult:
         """Apply the slide rules to what was found."""
         areas = plan.areas_mm2()
-        lost = plan.quality.areas_mm2(plan.cells)
+        lost = plan.quality.areas_mm2(plan.tissue)
         lost.pop(plan.quality.reasons[0], None)
         if excluded := sum(lost.values()):
             areas["excluded"] = excluded
@@ -226,15 +221,14 @@ class CervicalScreening:
         record: dict[str, Any] = json.loads((folder / "report.json").read_text(encoding="utf-8"))
         return record
 
-    def _done_file(self, folder: Path, plan: ScreeningPlan) -> Path:
-        """The mark of finished outputs; its name carries all that they depend on."""
+    def _done_mark(self, folder: Path, plan: ScreeningPlan) -> DoneMark:
+        """The mark of finished outputs."""
         facts = {
             "finish": FINISH_VERSION,
             "workflow": self.name,
             "slide": plan.slide.slide_id,
             "file": plan.slide.path.name,
             "plan_key": plan.key,
-            "software": describe_software(),
             "settings": self.settings(),
         }
-        return folder / "work" / f"done-{stage_key(facts)}.json"
+        return DoneMark(folder, facts)

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
-from ...errors import SettingsError, UnreadableSlideError
 from ...tiling import (
-    QualityMap,
     QualitySettings,
     TileGrid,
-    TissueMask,
     TissueSettings,
     assess_quality,
     find_tissue,
@@ -30,9 +25,9 @@ from ..slides.normalisation import (
     seen_plane,
 )
 from ..slides.normalised_plane import NormalisedPlane
-from ..slides.plan import MOST_UNSEEN, holds_tissue, load_quality, load_tissue, unseen_tissue
+from ..slides.tissue_plan import TissuePlan, describe_tiles, read_tiles, whole_halo
 
-__all__ = ["STRIDE", "GradingPlan", "GradingSettings", "load_grading_plan", "make_grading_plan"]
+__all__ = ["STRIDE", "GradingPlan", "GradingSettings", "halo_of", "load_grading_plan", "make_grading_plan"]
 
 PLAN_VERSION = 1
 """Raised whenever the same settings would give another plan; old results are then not reused."""
@@ -57,32 +52,10 @@ class GradingSettings:
     """What counts as out of focus, pen, fold, bubble or debris."""
 
 
-@dataclass(frozen=True)
-class GradingPlan:
-    """Everything that the work on one slide needs to know; lives as a small file beside its results."""
+@dataclass(frozen=True, kw_only=True)
+class GradingPlan(TissuePlan):
+    """Everything that grading one slide needs to know; its plane is that of the tissue network."""
 
-    slide: SlideInput
-    key: str
-    """Digest of the slide's content and of the settings: names the folder of the plan."""
-    fingerprint: str
-    """The slide's fingerprint."""
-    folder: Path
-    """Where the plan and its masks lie."""
-    grid: TileGrid
-    tiles: tuple[int, ...]
-    """Tiles of the grid that hold tissue."""
-    mpp: float
-    """True um per px of the tissue network's plane."""
-    downsample: float
-    """Level-0 px per plane px."""
-    level0_mpp: float
-    """um per level-0 px."""
-    asked_mpp: float
-    """Resolution asked for; `Slide.plane` turns it into ``mpp``."""
-    unseen_mm2: float
-    """Area that could not be read while looking for tissue: what lies there is unknown, mm2."""
-    flags: tuple[str, ...]
-    """What the plan found that a reader of the result must know."""
     normalised: NormalisationFacts | None = None
     """What became of a normalisation that was asked for."""
 
@@ -91,33 +64,9 @@ class GradingPlan:
         return seen_plane(plane, self.folder, self.normalised)
 
     @property
-    def tissue(self) -> TissueMask:
-        """The tissue mask, loaded once per process."""
-        return load_tissue(self.folder / "tissue.npz")
-
-    @property
-    def quality(self) -> QualityMap:
-        """The quality map, loaded once per process."""
-        return load_quality(self.folder / "quality.npz")
-
-    @property
     def map_shape(self) -> tuple[int, int]:
         """Rows and columns of the class map of the whole slide."""
         return -(-self.grid.height // STRIDE), -(-self.grid.width // STRIDE)
-
-    def areas_mm2(self) -> dict[str, float]:
-        """Return the areas of tissue and of what of it can be assessed, mm2."""
-        tissue = self.tissue
-        assessed = int(self.quality.assessable(tissue).sum()) * (tissue.mpp / 1000) ** 2
-        return {"tissue": tissue.area_mm2, "assessed": assessed}
-
-    def missing_mm2(self, tiles: list[int]) -> float:
-        """Return how much tissue lies in the cores of ``tiles``, mm2."""
-        total = 0.0
-        for index in tiles:
-            region = self.grid.region(self.grid[index], downsample=self.downsample)
-            total += self.tissue.fraction(region) * region.width * region.height
-        return total * self.level0_mpp**2 / 1e6
 
 
 def make_grading_plan(
@@ -173,21 +122,8 @@ def make_grading_plan(
 
 
 def halo_of(settings: GradingSettings, reach_px: int) -> int:
-    """Return the margin read around a core, px: as asked, or the reach in whole strides.
-
-    Raises
-    ------
-    SettingsError
-        If less is asked for than the network's reach: maps would differ at tile borders.
-    """
-    if settings.halo_px is None:
-        return -(-reach_px // STRIDE) * STRIDE
-    if settings.halo_px < reach_px:
-        raise SettingsError(
-            f"a halo of {settings.halo_px} px is less than the network's reach of {reach_px} px",
-            "Maps would come out wrong at tile borders: choose a larger halo.",
-        )
-    return settings.halo_px
+    """Return the margin read around a core, px; see `whole_halo`."""
+    return whole_halo(settings.halo_px, reach_px, stride=STRIDE)
 
 
 def _write_plan(
@@ -198,47 +134,20 @@ def _write_plan(
     tissue = find_tissue(slide, settings=settings.tissue)
     quality = assess_quality(slide, tissue, settings=settings.quality)
     grid = TileGrid(plane.width, plane.height, settings.core_px, halo, STRIDE)
-    tiles = [tile for tile in grid if holds_tissue(tile, grid, tissue=tissue, downsample=plane.downsample)]
-    unseen = unseen_tissue(slide.damage, tissue)
-    if unseen.mean() > MOST_UNSEEN:
-        raise UnreadableSlideError(
-            f"{slide.path.name}: {100 * unseen.mean():.0f} % of the slide cannot be read",
-            "copy the file again, or scan the slide again",
-        )
+    flags = [*tissue.flags, *quality.flags]
+    value = describe_tiles(plane, tissue, grid=grid, asked_mpp=mpp, flags=flags)
     place.mkdir(parents=True, exist_ok=True)
     tissue.save(place / "tissue.npz")
     quality.save(place / "quality.npz")
-    value: dict[str, Any] = {
-        "fingerprint": slide.fingerprint,
-        "grid": asdict(grid),
-        "tiles": [tile.index for tile in tiles],
-        "mpp": plane.mpp,
-        "downsample": plane.downsample,
-        "level0_mpp": slide.mpp,
-        "asked_mpp": mpp,
-        "unseen_mm2": round(float(unseen.sum()) * (tissue.mpp / 1000) ** 2, 6),
-        "flags": [*tissue.flags, *quality.flags],
-    }
     normalised = fit_slide_colours(normalise, slide, place=place, tissue=tissue, quality=quality)
     if normalised is not None:
         value["normalised"] = normalised.to_json()
-        value["flags"] = [*tissue.flags, *quality.flags, *normalised.flags]
+        value["flags"] = [*flags, *normalised.flags]
     write_json(place / "plan.json", value)
 
 
 @lru_cache(maxsize=8)
 def load_grading_plan(place: Path) -> GradingPlan:
     """Read a plan back from its folder; the slide's own name and place are the caller's to fill in."""
-    value: dict[str, Any] = json.loads((place / "plan.json").read_text(encoding="utf-8"))
-    return GradingPlan(
-        **value
-        | {
-            "slide": SlideInput(Path(), ""),
-            "key": place.name.removeprefix("plan-"),
-            "folder": place,
-            "grid": TileGrid(**value["grid"]),
-            "tiles": tuple(value["tiles"]),
-            "flags": tuple(value["flags"]),
-            "normalised": NormalisationFacts.from_json(value.get("normalised")),
-        }
-    )
+    value = read_tiles(place)
+    return GradingPlan(**value | {"normalised": NormalisationFacts.from_json(value.get("normalised"))})

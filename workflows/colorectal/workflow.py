@@ -10,11 +10,11 @@ from typing import Any, ClassVar, get_args
 
 from ...errors import SettingsError
 from ...quantify import GradingEvidence, SlideResult, score_colorectal
-from ...tiling import remove_leftovers, stage_key, write_json
+from ...tiling import remove_leftovers
 from ...wsi import open_slide
 from ..report.cohort_report import Failure
+from ..runs.done_mark import DoneMark
 from ..runs.inputs import SlideInput
-from ..runs.provenance import describe_software
 from ..runs.workflow import Receipt
 from ..slides.normalisation import AS_SCANNED, PROFILE_FILE, Normalisation, doubt_colours, publish_profile
 from ..slides.zarr_maps import fresh_group
@@ -33,8 +33,6 @@ __all__ = ["ColorectalGrading"]
 
 FINISH_VERSION = 2
 """Raised whenever the same maps would give another report."""
-OUTPUTS = ("report.json", "report.html", "report.pdf", PROFILE_FILE)
-"""What must not stand for another run's settings, should this one fail half-way."""
 
 
 @dataclass(frozen=True)
@@ -102,15 +100,13 @@ class ColorectalGrading:
             normalise=self.normalise,
         )
         finished = self._stage(folder).store(plan).finished()
-        todo = tuple(index for index in plan.tiles if index not in finished)
-        done = self._done_file(folder, plan)
-        if done.is_file() and (folder / "report.json").is_file():
-            record = json.loads(done.read_text(encoding="utf-8"))
-            return Receipt(plan.folder, len(plan.tiles), (), record, plan.unseen_mm2)
-        # Results of other settings must not be taken for those of this run, should it fail half-way.
-        for path in (*(folder / name for name in OUTPUTS), *(folder / "work").glob("done-*.json")):
-            path.unlink(missing_ok=True)
-        return Receipt(plan.folder, len(plan.tiles), todo, None, plan.unseen_mm2)
+        return self._done_mark(folder, plan).receipt(
+            plan.folder,
+            tiles=plan.tiles,
+            finished=finished,
+            unseen_mm2=plan.unseen_mm2,
+            outputs=[PROFILE_FILE],
+        )
 
     def process(self, slide: SlideInput, folder: Path, place: Path, index: int) -> TileSummary:
         """Map one tile; runs on a worker."""
@@ -141,7 +137,7 @@ class ColorectalGrading:
         result = self.score(plan, findings, missing_mm2=plan.missing_mm2(missing) + plan.unseen_mm2)
         record = self._write_outputs(folder, plan, maps, findings=findings, result=result)
         if not missing and not failures:
-            write_json(self._done_file(folder, plan), record)
+            self._done_mark(folder, plan).write(record)
         return record
 
     def _stage(self, folder: Path) -> GradingStage:
@@ -205,15 +201,14 @@ class ColorectalGrading:
         record: dict[str, Any] = json.loads((folder / "report.json").read_text(encoding="utf-8"))
         return record
 
-    def _done_file(self, folder: Path, plan: GradingPlan) -> Path:
-        """The mark of finished outputs; its name carries all that they depend on."""
+    def _done_mark(self, folder: Path, plan: GradingPlan) -> DoneMark:
+        """The mark of finished outputs."""
         facts = {
             "finish": FINISH_VERSION,
             "workflow": self.name,
             "slide": plan.slide.slide_id,
             "file": plan.slide.path.name,
             "plan_key": plan.key,
-            "software": describe_software(),
             "settings": self.settings(),
         }
-        return folder / "work" / f"done-{stage_key(facts)}.json"
+        return DoneMark(folder, facts)

@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from ...errors import SettingsError
 from ...quantify import HotSpot, SlideResult, index_curve
-from ...tiling import remove_leftovers, stage_key, write_json
+from ...tiling import remove_leftovers, write_json
 from ...wsi import Slide, open_slide
 from ..report.charts import ThresholdCurve
 from ..report.cohort_report import Failure
 from ..report.content import CategoryScale, MarkerWords, MethodFacts, ReportContent
 from ..report.pdf import write_report_pdf
 from ..report.write import write_report
+from ..runs.done_mark import DoneMark
 from ..runs.inputs import SlideInput
-from ..runs.provenance import describe_software
 from ..runs.workflow import Receipt
 from ..slides.cell_rule import CellRule
 from ..slides.maps import count_fields, write_maps
@@ -182,17 +182,13 @@ class IhcWorkflow(ABC):
             normalise=self.normalise,
         )
         finished = NucleiStage(folder / "work").store(plan).finished()
-        todo = tuple(index for index in plan.tiles if index not in finished)
-        done = self._done_file(folder, plan, region)
-        unseen = plan.unseen_mm2
-        if done.is_file() and (folder / "report.json").is_file():
-            record = json.loads(done.read_text(encoding="utf-8"))
-            return Receipt(plan.folder, len(plan.tiles), (), record, unseen)
-        # Results of other settings must not be taken for those of this run, should it fail half-way.
-        stale = [folder / name for name in ("report.json", "report.html", "report.pdf", PROFILE_FILE)]
-        for path in (*stale, *(folder / "work").glob("done-*.json")):
-            path.unlink(missing_ok=True)
-        return Receipt(plan.folder, len(plan.tiles), todo, None, unseen)
+        return self._done_mark(folder, plan, region).receipt(
+            plan.folder,
+            tiles=plan.tiles,
+            finished=finished,
+            unseen_mm2=plan.unseen_mm2,
+            outputs=[PROFILE_FILE],
+        )
 
     def process(self, slide: SlideInput, folder: Path, place: Path, index: int) -> BlockSummary:
         """Find the cells of one tile; runs on a worker."""
@@ -217,7 +213,7 @@ class IhcWorkflow(ABC):
         self.report(folder, plan, region=region, missing_mm2=plan.missing_mm2(missing) + plan.unseen_mm2)
         record: dict[str, Any] = json.loads((folder / "report.json").read_text(encoding="utf-8"))
         if not missing and not failures:
-            write_json(self._done_file(folder, plan, region), record)
+            self._done_mark(folder, plan, region).write(record)
         return record
 
     def report(
@@ -266,19 +262,18 @@ class IhcWorkflow(ABC):
 
         return find_tumour_region(self.tumour, slide)
 
-    def _done_file(self, folder: Path, plan: SlidePlan, region: TumourRegion | None) -> Path:
-        """The mark of finished outputs; its name carries all that they depend on."""
+    def _done_mark(self, folder: Path, plan: SlidePlan, region: TumourRegion | None) -> DoneMark:
+        """The mark of finished outputs."""
         facts = {
             "finish": FINISH_VERSION,
             "workflow": self.name,
             "slide": plan.slide.slide_id,
             "file": plan.slide.path.name,
             "plan_key": plan.key,
-            "software": describe_software(),
             "settings": self.settings(),
             "region": None if region is None else region.to_json(),
         }
-        return folder / "work" / f"done-{stage_key(facts)}.json"
+        return DoneMark(folder, facts)
 
     def _content(
         self, slide: Slide, evidence: Evidence, result: SlideResult, cells: Path, *, correction: Correction

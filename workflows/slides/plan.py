@@ -8,16 +8,11 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
-from numpy.typing import NDArray
-
-from ...errors import SettingsError, UnreadableSlideError
 from ...stain import StainProfile, fit_h_dab, published_h_e, unmix
 from ...tiling import (
     InkSettings,
     QualityMap,
     QualitySettings,
-    Tile,
     TileGrid,
     TissueMask,
     TissueSettings,
@@ -26,31 +21,19 @@ from ...tiling import (
     stage_key,
     write_json,
 )
-from ...wsi import Plane, Region, open_slide, require_scorable
+from ...wsi import Plane, open_slide, require_scorable
 from ..runs.inputs import SlideInput
 from .cell_detector import network_of, with_tumour_threshold
 from .normalisation import AS_SCANNED, Normalisation, NormalisationFacts, fit_slide_colours, seen_plane
 from .normalised_plane import NormalisedPlane
 from .tile_detector import TileDetector, restore_detector
+from .tissue_plan import TissuePlan, describe_tiles, read_tiles, whole_halo
 from .tissue_sample import sample_tissue
 
-__all__ = [
-    "MOST_UNSEEN",
-    "PlanSettings",
-    "SlidePlan",
-    "holds_tissue",
-    "load_plan",
-    "load_quality",
-    "load_tissue",
-    "make_plan",
-    "unseen_tissue",
-]
+__all__ = ["PlanSettings", "SlidePlan", "halo_of", "load_plan", "make_plan"]
 
 PLAN_VERSION = 3
 """Raised whenever the same settings would give another plan; old results are then not reused."""
-
-MOST_UNSEEN = 0.5
-"""With more than this share of the slide unreadable there is no result, not even a partial one."""
 
 
 @dataclass(frozen=True)
@@ -71,66 +54,20 @@ class PlanSettings:
     """What the slide is stained with: which vectors are fitted, or taken as published."""
 
 
-@dataclass(frozen=True)
-class SlidePlan:
-    """Everything that the work on one slide needs to know; lives as a small file beside its results."""
+@dataclass(frozen=True, kw_only=True)
+class SlidePlan(TissuePlan):
+    """Everything that finding the cells of one slide needs to know."""
 
-    slide: SlideInput
-    key: str
-    """Digest of the slide's content and of the settings: names the folder of the plan."""
-    fingerprint: str
-    """The slide's fingerprint."""
-    folder: Path
-    """Where the plan and its masks lie."""
-    grid: TileGrid
-    tiles: tuple[int, ...]
-    """Tiles of the grid that hold tissue."""
-    mpp: float
-    """True um per px of the working plane."""
-    downsample: float
-    """Level-0 px per plane px."""
-    level0_mpp: float
-    """um per level-0 px."""
-    asked_mpp: float
-    """Resolution asked for; `Slide.plane` turns it into ``mpp``."""
     profile: StainProfile
     """Colours of the slide."""
     detector: TileDetector
     """The detector, fitted to the slide."""
-    unseen_mm2: float
-    """Area that could not be read while looking for tissue: what lies there is unknown, mm2."""
-    flags: tuple[str, ...]
-    """What the plan found that a reader of the result must know."""
     normalised: NormalisationFacts | None = None
     """What became of a normalisation that was asked for."""
 
     def seen(self, plane: Plane) -> Plane | NormalisedPlane:
         """Return the plane that networks look at: in other colours where that was asked for."""
         return seen_plane(plane, self.folder, self.normalised)
-
-    @property
-    def tissue(self) -> TissueMask:
-        """The tissue mask, loaded once per process."""
-        return load_tissue(self.folder / "tissue.npz")
-
-    @property
-    def quality(self) -> QualityMap:
-        """The quality map, loaded once per process."""
-        return load_quality(self.folder / "quality.npz")
-
-    def areas_mm2(self) -> dict[str, float]:
-        """Return the areas of tissue and of what of it can be assessed, mm2."""
-        tissue = self.tissue
-        assessed = int(self.quality.assessable(tissue).sum()) * (tissue.mpp / 1000) ** 2
-        return {"tissue": tissue.area_mm2, "assessed": assessed}
-
-    def missing_mm2(self, tiles: list[int]) -> float:
-        """Return how much tissue lies in the cores of ``tiles``, mm2."""
-        total = 0.0
-        for index in tiles:
-            region = self.grid.region(self.grid[index], downsample=self.downsample)
-            total += self.tissue.fraction(region) * region.width * region.height
-        return total * self.level0_mpp**2 / 1e6
 
 
 def make_plan(
@@ -213,34 +150,18 @@ class _Planner:
         quality = assess_quality(slide, tissue, settings=settings.quality)
         halo = halo_of(settings, self.detector, mpp=plane.mpp)
         grid = TileGrid(plane.width, plane.height, settings.core_px, halo, self.detector.stride)
-        tiles = [
-            tile for tile in grid if holds_tissue(tile, grid, tissue=tissue, downsample=plane.downsample)
-        ]
+        tiles = describe_tiles(plane, tissue, grid=grid, asked_mpp=settings.mpp, flags=())
         place.mkdir(parents=True, exist_ok=True)
         tissue.save(place / "tissue.npz")
         quality.save(place / "quality.npz")
         profile, fitted, normalised = self._fit(plane, place, tissue=tissue, quality=quality)
-        unseen = unseen_tissue(slide.damage, tissue)
-        if unseen.mean() > MOST_UNSEEN:
-            raise UnreadableSlideError(
-                f"{slide.path.name}: {100 * unseen.mean():.0f} % of the slide cannot be read",
-                "copy the file again, or scan the slide again",
-            )
         value: dict[str, Any] = {
+            **tiles,
             "path": str(slide_input.path),
             "slide_id": slide_input.slide_id,
             "mpp_override": slide_input.mpp,
-            "fingerprint": slide.fingerprint,
-            "key": place.name.removeprefix("plan-"),
-            "grid": asdict(grid),
-            "tiles": [tile.index for tile in tiles],
-            "mpp": plane.mpp,
-            "downsample": plane.downsample,
-            "level0_mpp": slide.mpp,
-            "asked_mpp": settings.mpp,
             "profile": profile.to_json(),
             "detector": fitted.to_json(),
-            "unseen_mm2": round(float(unseen.sum()) * (tissue.mpp / 1000) ** 2, 6),
             "flags": [*tissue.flags, *quality.flags, *profile.flags],
         }
         if normalised is not None:
@@ -270,69 +191,21 @@ class _Planner:
 
 
 def halo_of(settings: PlanSettings, detector: TileDetector, *, mpp: float) -> int:
-    """Return the margin read around a core, px: as asked, or the detector's reach in whole strides.
-
-    Raises
-    ------
-    SettingsError
-        If less is asked for than the detector's reach: cells at tile borders would come out wrong.
-    """
-    reach = detector.reach_px(mpp)
-    if settings.halo_px is None:
-        return int(-(-reach // detector.stride) * detector.stride)
-    if settings.halo_px < reach:
-        raise SettingsError(
-            f"a halo of {settings.halo_px} px is less than the detector's reach of {reach:.0f} px",
-            "Nuclei at tile borders would come out wrong: choose a larger halo.",
-        )
-    return settings.halo_px
-
-
-def unseen_tissue(damage: tuple[Region, ...], tissue: TissueMask) -> NDArray[np.bool_]:
-    """Mark the pixels of the tissue mask that damaged windows touch."""
-    unseen = np.zeros(tissue.mask.shape, bool)
-    scale = tissue.downsample
-    for region in damage:
-        rows = slice(int(region.y / scale), int(np.ceil(region.bottom / scale)))
-        unseen[rows, int(region.x / scale) : int(np.ceil(region.right / scale))] = True
-    return unseen
-
-
-def holds_tissue(tile: Tile, grid: TileGrid, *, tissue: TissueMask, downsample: float) -> bool:
-    """Tell whether any tissue lies in a tile's core."""
-    return bool(tissue.fraction(grid.region(tile, downsample=downsample)) > 0)
+    """Return the margin read around a core, px; see `whole_halo`."""
+    return whole_halo(settings.halo_px, detector.reach_px(mpp), stride=detector.stride)
 
 
 @lru_cache(maxsize=8)
 def load_plan(place: Path) -> SlidePlan:
     """Read a plan back from its folder."""
-    value: dict[str, Any] = json.loads((place / "plan.json").read_text(encoding="utf-8"))
+    value = read_tiles(place)
+    slide = SlideInput(Path(value.pop("path")), value.pop("slide_id"), value.pop("mpp_override"))
     return SlidePlan(
-        slide=SlideInput(Path(value["path"]), value["slide_id"], value["mpp_override"]),
-        key=value["key"],
-        fingerprint=value["fingerprint"],
-        folder=place,
-        grid=TileGrid(**value["grid"]),
-        tiles=tuple(value["tiles"]),
-        mpp=value["mpp"],
-        downsample=value["downsample"],
-        level0_mpp=value["level0_mpp"],
-        asked_mpp=value["asked_mpp"],
-        profile=StainProfile.from_json(value["profile"]),
-        detector=restore_detector(value["detector"]),
-        unseen_mm2=value["unseen_mm2"],
-        flags=tuple(value["flags"]),
-        normalised=NormalisationFacts.from_json(value.get("normalised")),
+        **value
+        | {
+            "slide": slide,
+            "profile": StainProfile.from_json(value["profile"]),
+            "detector": restore_detector(value["detector"]),
+            "normalised": NormalisationFacts.from_json(value.get("normalised")),
+        }
     )
-
-
-@lru_cache(maxsize=4)
-def load_tissue(path: Path) -> TissueMask:
-    """Load a tissue mask once per process."""
-    return TissueMask.load(path)
-
-
-@lru_cache(maxsize=4)
-def load_quality(path: Path) -> QualityMap:
-    """Load a quality map once per process."""
-    return QualityMap.load(path)

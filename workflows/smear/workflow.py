@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from functools import partial
@@ -11,10 +10,10 @@ from typing import Any, ClassVar
 
 from ...errors import SettingsError
 from ...quantify import blood_smear_cutoffs
-from ...tiling import remove_leftovers, stage_key, write_json
+from ...tiling import remove_leftovers
 from ..report.cohort_report import Failure
+from ..runs.done_mark import DoneMark
 from ..runs.inputs import SlideInput
-from ..runs.provenance import describe_software
 from ..runs.workflow import Receipt
 from .analyser import NO_BLOOD, BloodFacts
 from .cells import gather_cells
@@ -31,8 +30,6 @@ __all__ = ["SmearCount"]
 
 FINISH_VERSION = 1
 """Raised whenever the same cells would give another report."""
-OUTPUTS = ("report.json", "report.html", "report.pdf")
-"""What must not stand for another run's settings, should this one fail half-way."""
 
 
 @dataclass(frozen=True)
@@ -94,14 +91,7 @@ class SmearCount:
         plan = make_smear_plan(smear, folder=folder / "work", settings=self.plan, reader=self.reader)
         parts = range(len(plan.parts))
         finished = self._stage(folder).store(plan).finished()
-        todo = tuple(part for part in parts if part not in finished)
-        done = self._done_file(folder, plan)
-        if done.is_file() and (folder / "report.json").is_file():
-            return Receipt(plan.folder, len(parts), (), json.loads(done.read_text(encoding="utf-8")))
-        # Results of other settings must not be taken for those of this run, should it fail half-way.
-        for path in (*(folder / name for name in OUTPUTS), *(folder / "work").glob("done-*.json")):
-            path.unlink(missing_ok=True)
-        return Receipt(plan.folder, len(parts), todo)
+        return self._done_mark(folder, plan).receipt(plan.folder, tiles=parts, finished=finished)
 
     def process(self, smear: SlideInput, folder: Path, place: Path, index: int) -> PartSummary:
         """Find and name the cells of one part; runs on a worker."""
@@ -141,22 +131,21 @@ class SmearCount:
         )
         record = write_smear_report(folder, report)
         if not missing and not failures:
-            write_json(self._done_file(folder, plan), record)
+            self._done_mark(folder, plan).write(record)
         return record
 
     def _stage(self, folder: Path) -> SmearStage:
         """The reading stage of a smear."""
         return SmearStage(folder / "work", self.reader, self.white, self.red, self.plan.red_per_tile)
 
-    def _done_file(self, folder: Path, plan: SmearPlan) -> Path:
-        """The mark of finished outputs; its name carries all that they depend on."""
+    def _done_mark(self, folder: Path, plan: SmearPlan) -> DoneMark:
+        """The mark of finished outputs."""
         facts = {
             "finish": FINISH_VERSION,
             "workflow": self.name,
             "smear": plan.smear.slide_id,
             "plan_key": plan.key,
             "blood": self.facts_of(plan.smear).to_json(),
-            "software": describe_software(),
             "settings": self.settings(),
         }
-        return folder / "work" / f"done-{stage_key(facts)}.json"
+        return DoneMark(folder, facts)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,13 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import DamagedWeightsError, InvalidTableError, SettingsError
+from ..errors import InvalidTableError, SettingsError
 from .card import ModelCard
 from .cell_classifier_network import CellClassNetwork, CellClassSettings
 from .cell_classifier_session import CellClassSession
-from .loading import ENCODER_PATTERN, FORBIDDEN_OPTIONS
+from .loading import check_classes, check_encoder, fill_network
 from .session import SessionSettings
-from .tensor_file import read_tensors
 
 __all__ = ["CELL_TASK", "CellClassifier", "CellThresholds", "load_cell_classifier", "load_cell_network"]
 
@@ -196,31 +194,14 @@ def load_cell_network(card: ModelCard, weights: Path) -> CellClassNetwork:
         raise SettingsError(
             f"{card.name}: architecture: {error}", "The card may be of a newer slidelab: update it."
         ) from error
-    try:
-        network.load_state_dict(read_tensors(weights, sha256=card.sha256))
-    except RuntimeError as error:
-        raise DamagedWeightsError(
-            f"{weights} does not fit the architecture of its card", "Fetch card and weights again, together."
-        ) from error
-    return network.eval()
+    return fill_network(network, weights, sha256=card.sha256)
 
 
 def _settings_of(card: ModelCard) -> CellClassSettings:
     """Return a card's architecture; nothing that could load a file passes."""
+    check_encoder(card)
     values: dict[str, Any] = dict(card.architecture)
-    encoder, options = values.get("encoder"), values.get("encoder_options")
-    if not isinstance(encoder, str) or not re.fullmatch(ENCODER_PATTERN, encoder):
-        raise SettingsError(f"{card.name}: no architecture of timm: {encoder!r}", "Correct the model card.")
-    if not isinstance(options, dict) or any(name.startswith(FORBIDDEN_OPTIONS) for name in options):
-        raise SettingsError(
-            f"{card.name}: encoder_options: {options!r} is not allowed",
-            "Give options of the architecture only.",
-        )
     classes = values.pop("classes", ())
     settings = CellClassSettings(**values, classes=tuple(classes))
-    if settings.classes != card.classes:
-        raise SettingsError(
-            f"{card.name}: its network has the classes {', '.join(settings.classes)}",
-            "Correct the model card.",
-        )
+    check_classes(card, settings.classes)
     return settings

@@ -1,10 +1,10 @@
-"""From card and weights to a detector that works."""
+"""From card and weights to a network, and to a detector that works."""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..errors import DamagedWeightsError, SettingsError
 from .card import DETECTION_TASKS, ModelCard
@@ -12,16 +12,27 @@ from .model_folder import ModelEntry
 from .tensor_file import read_tensors
 
 if TYPE_CHECKING:
+    from torch.nn import Module
+
     from .network import CellNetwork
     from .star_detector import StarDetector
 
-__all__ = ["architecture_of", "load_detector", "load_network"]
+__all__ = [
+    "architecture_of",
+    "check_classes",
+    "check_encoder",
+    "fill_network",
+    "load_detector",
+    "load_network",
+]
 
 ENCODER_PATTERN = r"[a-z0-9_]+(\.[a-z0-9_]+)?"
 """A plain timm architecture: no ``hf-hub:`` or ``local-dir:``, which would fetch something else."""
 FORBIDDEN_OPTIONS = ("cache", "checkpoint", "features_only", "out_indices", "pretrained")
 """Options of timm that load files, or that the network sets itself; by how they begin."""
 TUPLES = ("widths", "heats", "classes")
+
+AnyNetwork = TypeVar("AnyNetwork", bound="Module")
 
 
 def load_detector(model: ModelEntry | tuple[Path, Path], *, device: str = "auto") -> StarDetector:
@@ -85,8 +96,19 @@ def load_network(card: ModelCard, weights: Path) -> CellNetwork:
         raise SettingsError(
             f"{card.name}: architecture: {error}", "The card may be of a newer slidelab: update it."
         ) from error
+    return fill_network(network, weights, sha256=card.sha256)
+
+
+def fill_network(network: AnyNetwork, weights: Path, *, sha256: str) -> AnyNetwork:
+    """Fill in the weights that a card promises, and make the network ready to be used.
+
+    Raises
+    ------
+    ModelNotFoundError, DamagedWeightsError
+        If the weights are absent, or not those of the card or of its architecture.
+    """
     try:
-        network.load_state_dict(read_tensors(weights, sha256=card.sha256))
+        network.load_state_dict(read_tensors(weights, sha256=sha256))
     except RuntimeError as error:
         raise DamagedWeightsError(
             f"{weights} does not fit the architecture of its card", "Fetch card and weights again, together."
@@ -100,7 +122,13 @@ def architecture_of(card: ModelCard) -> dict[str, Any]:
         name: tuple(value) if name in TUPLES and isinstance(value, list) else value
         for name, value in card.architecture.items()
     }
-    encoder, options = values.get("encoder"), values.get("encoder_options")
+    check_encoder(card)
+    return values
+
+
+def check_encoder(card: ModelCard) -> None:
+    """Raise unless a card's encoder is a plain architecture of timm, which loads no file."""
+    encoder, options = (card.architecture.get(name) for name in ("encoder", "encoder_options"))
     if not isinstance(encoder, str) or not re.fullmatch(ENCODER_PATTERN, encoder):
         raise SettingsError(f"{card.name}: no architecture of timm: {encoder!r}", "Correct the model card.")
     if not isinstance(options, dict) or any(name.startswith(FORBIDDEN_OPTIONS) for name in options):
@@ -108,4 +136,11 @@ def architecture_of(card: ModelCard) -> dict[str, Any]:
             f"{card.name}: encoder_options: {options!r} is not allowed",
             "Give options of the architecture only.",
         )
-    return values
+
+
+def check_classes(card: ModelCard, classes: tuple[str, ...]) -> None:
+    """Raise unless a card has the classes of its network."""
+    if classes != card.classes:
+        raise SettingsError(
+            f"{card.name}: its network has the classes {', '.join(classes)}", "Correct the model card."
+        )

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, Self
 
 from ..errors import DamagedWeightsError, SettingsError
 from .card import ModelCard
+from .loading import fill_network
 from .model_folder import ModelEntry
 from .registry import LicencePolicy, Registry
-from .tensor_file import read_tensors
 
 if TYPE_CHECKING:
     from .stain_generator import GeneratorSettings, StainGenerator
@@ -96,12 +96,4 @@ class GeneratorFile:
         """
         from .stain_generator import StainGenerator
 
-        generator = StainGenerator(self.settings)
-        try:
-            generator.load_state_dict(read_tensors(self.weights, sha256=self.sha256))
-        except RuntimeError as error:
-            raise DamagedWeightsError(
-                f"{self.weights} does not fit the architecture of its card",
-                "Fetch card and weights again, together.",
-            ) from error
-        return generator.eval()
+        return fill_network(StainGenerator(self.settings), self.weights, sha256=self.sha256)

@@ -11,12 +11,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..errors import DamagedWeightsError, InvalidTableError, SettingsError
+from ..errors import InvalidTableError, SettingsError
 from .card import ModelCard
-from .loading import ENCODER_PATTERN, FORBIDDEN_OPTIONS
+from .loading import check_classes, check_encoder, fill_network
 from .model_folder import ModelEntry
 from .session import SessionSettings
-from .tensor_file import read_tensors
 from .tissue_network import TissueNetwork, TissueOutput, TissueSettings, pool_classes
 from .tissue_session import TissueSession
 
@@ -242,32 +241,13 @@ def load_tissue_network(card: ModelCard, weights: Path) -> TissueNetwork:
         raise SettingsError(
             f"{card.name}: architecture: {error}", "The card may be of a newer slidelab: update it."
         ) from error
-    try:
-        network.load_state_dict(read_tensors(weights, sha256=card.sha256))
-    except RuntimeError as error:
-        raise DamagedWeightsError(
-            f"{weights} does not fit the architecture of its card", "Fetch card and weights again, together."
-        ) from error
-    return network.eval()
+    return fill_network(network, weights, sha256=card.sha256)
 
 
 def _settings_of(card: ModelCard) -> TissueSettings:
     """Return a card's architecture; nothing that could load a file passes."""
-    import re
-
+    check_encoder(card)
     values: dict[str, Any] = dict(card.architecture)
-    encoder, options = values.get("encoder"), values.get("encoder_options")
-    if not isinstance(encoder, str) or not re.fullmatch(ENCODER_PATTERN, encoder):
-        raise SettingsError(f"{card.name}: no architecture of timm: {encoder!r}", "Correct the model card.")
-    if not isinstance(options, dict) or any(name.startswith(FORBIDDEN_OPTIONS) for name in options):
-        raise SettingsError(
-            f"{card.name}: encoder_options: {options!r} is not allowed",
-            "Give options of the architecture only.",
-        )
     settings = TissueSettings(**values | {name: tuple(values[name]) for name in TUPLES if name in values})
-    if settings.classes != card.classes:
-        raise SettingsError(
-            f"{card.name}: its network has the classes {', '.join(settings.classes)}",
-            "Correct the model card.",
-        )
+    check_classes(card, settings.classes)
     return settings

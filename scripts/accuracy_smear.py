@@ -121,16 +121,12 @@ def smear_reader(card: Path) -> SmearReader:
     from slidelab.models.card import ModelCard
 
     known = ModelCard.read(card)
-    return LearnedSmear(
-        card,
+    return LearnedSmear.of(
+        known,
         card.with_suffix(".safetensors"),
-        known.name,
-        known.version,
-        known.sha256,
-        known.mpp,
-        known.input.stride_px,
-        known.receptive_field_px,
         device="cpu",
+        stride=known.input.stride_px,
+        reach_px=known.receptive_field_px,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -30,6 +30,9 @@ class AveragingLearner:
         Where.
     """
 
+    losses: ClassVar[tuple[str, ...]]
+    """Names of the losses, in their order."""
+
     def __init__(
         self, network: Any, mean: Any, *, optimiser: torch.optim.Optimizer, device: torch.device
     ) -> None:
@@ -50,13 +53,18 @@ class AveragingLearner:
         self.mean.load_state_dict(state["mean"])
         self.optimiser.load_state_dict(state["optimiser"])
 
+    def kept(self) -> nn.Module:
+        """Return what is kept of the running mean: all of it."""
+        mean: nn.Module = self.mean
+        return mean
+
     def write_mean(self, path: Path) -> None:
         """Write the running mean of the weights, atomically."""
         from safetensors.torch import save_file
 
         from ...tiling import atomic_file
 
-        tensors = {name: tensor.cpu().contiguous() for name, tensor in self.mean.state_dict().items()}
+        tensors = {name: tensor.cpu().contiguous() for name, tensor in self.kept().state_dict().items()}
         with atomic_file(path) as temporary:
             save_file(tensors, temporary)
 

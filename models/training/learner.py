@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -16,7 +17,7 @@ from .losses import centre_loss, class_loss, outline_loss
 
 __all__ = ["LOSSES", "Learner"]
 
-LOSSES = ("centre", "outline", "class")
+LOSSES: tuple[str, ...] = ("centre", "outline", "class")
 """Names of the losses, in their order."""
 
 
@@ -30,6 +31,8 @@ class Learner(AveragingLearner):
     device : torch.device
         Where.
     """
+
+    losses: ClassVar[tuple[str, ...]] = LOSSES
 
     def __init__(self, config: TrainingConfig, device: torch.device) -> None:
         self.config = config

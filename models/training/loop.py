@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -12,24 +11,15 @@ from ...errors import SettingsError
 from ..labelled import LabelledImage
 from ..network import CellNetwork
 from ..session import choose_device
-from .batches import CropSource, draw_ahead
+from .batches import CropSource
 from .config import TrainingConfig
-from .learner import LOSSES, Learner
-from .progress import (
-    BEST,
-    Progress,
-    TrainingLog,
-    claim_folder,
-    digest_images,
-    load_checkpoint,
-    save_checkpoint,
-)
+from .learner import Learner
+from .progress import BEST, Progress, claim_folder, digest_images, load_checkpoint
+from .run import Report, take_steps
 from .samples import load_samples
 
-__all__ = ["Measure", "Report", "train_detector"]
+__all__ = ["Measure", "train_detector"]
 
-Report = Callable[[int, dict[str, float]], None]
-"""Called after each step with the number of steps taken and their figures."""
 Measure = Callable[[CellNetwork], float]
 """Returns how good a network is, more is better; it may fold and move the network."""
 
@@ -89,30 +79,27 @@ def train_detector(  # noqa: PLR0913 -- what is learnt from, how, where to, and 
     if start is not None:
         learner.begin_with(start)
     progress = load_checkpoint(folder, learner, images=digest_images(images))
-    if _is_over(progress, config):
+    if progress.is_over(config.steps, patience=config.patience):
         return folder / BEST
+
+    def tune() -> dict[str, float]:
+        """Measure, and keep what is best, once real images were learnt from or no step is left."""
+        if progress.step <= config.phantom_steps and progress.step != config.steps:
+            return {}
+        value = float(measure(learner.averaged()))
+        _keep_best(folder, learner, progress, value=value, always=config.keep == "last")
+        return {"tuning": value}
+
     source = _open_source(images["training"], phantoms, config, first=progress.step)
-    batches = draw_ahead(source, device=learner.device)
-    sums = dict.fromkeys(LOSSES, 0.0)
-    since, clock = 0, time.perf_counter() - progress.seconds
-    with TrainingLog(folder, step=progress.step) as log:
-        while not _is_over(progress, config):
-            losses = learner.learn(next(batches), step=progress.step)
-            progress.step += 1
-            since += 1
-            sums = {name: sums[name] + losses[name] for name in LOSSES}
-            if report is not None:
-                report(progress.step, losses)
-            if progress.step % config.check_every and progress.step < config.steps:
-                continue
-            figures = {name: total / since for name, total in sums.items()}
-            if progress.step > config.phantom_steps or progress.step == config.steps:
-                figures["tuning"] = float(measure(learner.averaged()))
-                _keep_best(folder, learner, progress, value=figures["tuning"], always=config.keep == "last")
-            progress.seconds = time.perf_counter() - clock
-            log.add(progress.step, figures | {"seconds": progress.seconds})
-            save_checkpoint(folder, learner, progress)
-            sums, since = dict.fromkeys(LOSSES, 0.0), 0
+    take_steps(
+        learner,
+        source,
+        progress=progress,
+        folder=folder,
+        report=report,
+        tune=tune,
+        patience=config.patience,
+    )
     return folder / BEST
 
 
@@ -135,11 +122,6 @@ def _require_images(
         raise SettingsError(
             "the settings ask for phantoms and none are given", "Set phantoms and phantom_steps to 0."
         )
-
-
-def _is_over(progress: Progress, config: TrainingConfig) -> bool:
-    """Whether all steps are taken, or nothing is gained any more."""
-    return progress.step >= config.steps or progress.stale >= config.patience
 
 
 def _open_source(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
+import math
 import pickle
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -69,6 +70,10 @@ class Progress:
     """Time spent."""
     images: str = ""
     """`digest_images` of what is learnt from; empty where unknown."""
+
+    def is_over(self, steps: int, *, patience: float = math.inf) -> bool:
+        """Tell whether all steps are taken, or ``patience`` measurements brought no gain."""
+        return self.step >= steps or self.stale >= patience
 
 
 def digest_images(images: Mapping[str, Iterable[LabelledImage]]) -> str:

@@ -6,7 +6,6 @@ import hashlib
 import json
 import shutil
 import uuid
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -20,16 +19,13 @@ from slidelab.errors import (
     SettingsError,
     SlideNotFoundError,
 )
-from slidelab.quantify import Controls, IntensityBins, Ish
 from slidelab.workflows import Ki67, RunOptions, SlideInput, find_slides, run_cohort
 from slidelab.workflows.ihc import workflow as ihc_workflow
-from slidelab.workflows.ihc.markers import MARKERS
-from slidelab.workflows.ihc.recipe import read_recipe, write_recipe
 from slidelab.workflows.report.content import ReportPictures
 from slidelab.workflows.rescore import rescore_slide
 from slidelab.workflows.slides.added_cells import measure_added_cells
 from slidelab.workflows.slides.cell_detector import CellDetector
-from slidelab.workflows.slides.cell_edits import IGNORED, MISSING, ClassNames, DrawnCell, read_cell_edits
+from slidelab.workflows.slides.cell_edits import ClassNames, DrawnCell, read_cell_edits
 from slidelab.workflows.slides.cell_file import FURTHER_COLUMNS, RING, CellFileWriter
 from slidelab.workflows.slides.correct_cells import read_cell_ids
 from slidelab.workflows.slides.geojson_stream import class_of, read_features
@@ -37,8 +33,10 @@ from slidelab.workflows.slides.membrane_rule import Pdl1Rule, read_rings
 from slidelab.workflows.slides.nuclear_rule import NuclearRule
 from slidelab.workflows.slides.nuclei import find_nuclei, fragment
 from slidelab.workflows.slides.plan import PlanSettings, make_plan
-from slidelab.workflows.slides.tile_detector import BaselineDetector, choose_detector
+from slidelab.workflows.slides.tile_detector import BaselineDetector
 from slidelab.wsi import PhantomSettings, open_slide, write_phantom
+
+from .qupath_features import annotation, cells_of, drop
 
 IGNORE = {"name": "Ignore*", "color": [180, 180, 180]}
 FILES = ("report.json", "report.html", "report.pdf", "cells.parquet", "cells.geojson.gz", "overlay.png")
@@ -85,20 +83,6 @@ def rescore(run, tmp_path, monkeypatch):
     return go
 
 
-def cells_of(document, *names):
-    """The cells of some classes."""
-    return [
-        each
-        for each in document["features"]
-        if each["properties"]["objectType"] == "detection" and class_of(each) in names
-    ]
-
-
-def drop(document, features):
-    gone = {each["id"] for each in features}
-    document["features"] = [each for each in document["features"] if each["id"] not in gone]
-
-
 def headline(rescoring):
     score = rescoring.scores[0].after
     return score.numerator, score.denominator
@@ -107,15 +91,6 @@ def headline(rescoring):
 def before(rescoring):
     score = rescoring.scores[0].before
     return score.numerator, score.denominator
-
-
-def annotation(outline, name, **properties):
-    return {
-        "type": "Feature",
-        "id": str(uuid.uuid4()),
-        "geometry": shapely.geometry.mapping(outline),
-        "properties": {"objectType": "annotation", "classification": {"name": name}, **properties},
-    }
 
 
 def digest(path):
@@ -388,99 +363,6 @@ def test_the_slide_is_found_by_id_or_file_name(run, tmp_path):
     with pytest.raises(RunFolderError, match="case-10 holds no"):
         rescore_slide(other, edits=tmp_path / "my case-10.geojson.gz")
     assert rescore_slide(other, edits=original, slide="case").slide == "case"
-
-
-def test_coordinates_begin_at_the_bounds(tmp_path):
-    drawn = annotation(shapely.box(10, 20, 30, 40), "Positive", objectType="detection")
-    (tmp_path / "edits.json").write_text(json.dumps([drawn]))
-    edits = read_cell_edits(
-        tmp_path / "edits.json",
-        np.array([], "S36"),
-        names=ClassNames(NuclearRule.classes),
-        origin=(1000.0, -5.0),
-        mpp=0.5,
-    )
-    assert edits.drawn[0].outline.bounds == (1010, 15, 1030, 35)
-
-
-def test_what_qupath_may_write_is_read(tmp_path):
-    ids = [str(uuid.uuid4()) for _ in range(6)]
-    square = '{"type":"Polygon","coordinates":[[[0,0],[9,0],[9,9],[0,0]]]}'
-
-    def cell(number, properties, kind="cell"):
-        return (
-            f'{{"type":"Feature","id":"{ids[number].upper()}","geometry":{square},"nucleusGeometry":{square},'
-            f'"properties":{{"objectType":"{kind}"{properties}}}}}'
-        )
-
-    inner = cell(3, ',"classification":"Negative"', "detection")
-    text = ",\n".join(
-        [
-            cell(
-                0,
-                ',"classification":{"name":"Positive","color":[1,2,3]},"measurements":{"a":NaN,"b":-Infinity}',
-            ),
-            cell(1, ',"classification":{"names":["Tumor","Negative"]},"measurements":{"NaN":1}'),
-            cell(2, ',"classification":null'),
-            cell(5, f',"name":"holder","childObjects":[{inner}]', "annotation"),
-        ]
-    )
-    path = tmp_path / "edits.geojson"
-    path.write_text(f'{{"type":"FeatureCollection","features":[{text}]}}')
-    names = ClassNames(NuclearRule.classes)
-    edits = read_cell_edits(path, np.array(ids, "S36"), names=names, origin=(0, 0), mpp=0.5)
-    assert edits.codes.tolist() == [0, 1, IGNORED, 1, MISSING, MISSING]
-    assert edits.drawn == ()
-
-
-def test_names_of_classes_are_understood_by_what_they_mean():
-    nuclear = ClassNames(NuclearRule.classes)
-    meant = {"Positive": 0, "positive": 0, "Tumour: Negative": 1, "Other": 2, "Stroma: Positive": 2}
-    meant |= {"Immune cells": 2, "DCIS": 2, "Ignore*": IGNORED, "": IGNORED, "Artefact*: Positive": IGNORED}
-    meant |= {"Tumor": None, "Positive: 2": None}
-    assert {name: nuclear.code(name) for name in meant} == meant
-    pdl1 = ClassNames(Pdl1Rule.classes)
-    codes = [pdl1.code(name) for name in ("Tumour: Positive", "Immune cells: Negative", "Stroma")]
-    shown = [Pdl1Rule.classes[code].name for code in codes]
-    assert shown == ["Tumor: Positive", "Immune cells: Negative", "Other"]
-    assert pdl1.code("Immune cells") is None, "positive or negative must be said"
-    assert pdl1.code("Positive") is None
-
-
-@pytest.mark.parametrize("name", list(MARKERS))
-def test_every_marker_comes_back_from_its_recipe(name, tmp_path):
-    # On H&E the classical detector is refused: it tells no kinds of nuclei.
-    detector = choose_detector("auto", stain="H&E") if name == "immune-he" else BaselineDetector()
-    marker = MARKERS[name](detector=detector)
-    write_recipe(tmp_path, marker, region=None)
-    restored = read_recipe(tmp_path).workflow(marker.detector)
-    assert restored == marker
-    assert restored.settings() == marker.settings()
-
-
-@pytest.mark.parametrize(
-    ("name", "options"),
-    [
-        ("ki67", {"positive_od": 0.31, "tumour": Path("outline.geojson")}),
-        ("er", {"bins": IntensityBins(0.15, 0.3, 0.55), "controls": Controls(internal="absent")}),
-        ("her2", {"specimen": "gastric biopsy", "bins": IntensityBins(0.15, 0.3, 0.55)}),
-        ("her2", {"ish": Ish(6.2, ratio=2.4, cells=40)}),
-        ("pdl1", {"assay": "SP142"}),
-    ],
-)
-def test_settings_of_every_kind_come_back(name, options, tmp_path):
-    marker = MARKERS[name](detector=BaselineDetector(), **options)
-    write_recipe(tmp_path, marker, region=None)
-    assert read_recipe(tmp_path).workflow(marker.detector) == marker
-
-
-def test_a_run_of_an_unknown_marker_or_setting_is_told(tmp_path):
-    write_recipe(tmp_path, workflow(), region=None)
-    recipe = json.loads((tmp_path / "recipe.json").read_text())
-    for change, words in (({"workflow": "cd3"}, "cd3"), ({"arguments": {"size": 3}}, "cannot be restored")):
-        (tmp_path / "recipe.json").write_text(json.dumps(recipe | change))
-        with pytest.raises(RunFolderError, match=words):
-            read_recipe(tmp_path).workflow(BaselineDetector())
 
 
 def test_a_drawn_cell_gets_the_membrane_that_the_detector_would_read(run, tmp_path):

@@ -21,13 +21,13 @@ from hypothesis import strategies as st
 from slidelab.errors import RunFolderError, SettingsError
 from slidelab.quantify import match_points
 from slidelab.workflows import Ki67, RunOptions, SlideInput, find_slides, run_cohort
+from slidelab.workflows.slides.learned_model import loaded_network
 from slidelab.workflows.slides.nuclei import find_nuclei, open_plane
 from slidelab.workflows.slides.plan import PlanSettings, make_plan
 from slidelab.workflows.slides.tile_detector import (
     BASELINE,
     BaselineDetector,
     choose_detector,
-    loaded_network,
 )
 from slidelab.wsi import PhantomSettings, write_phantom
 
@@ -180,7 +180,7 @@ def _cells(plane, plan, order=None):
 def test_a_device_with_little_memory_gets_smaller_blocks_and_gives_the_same_cells(road):
     plan, plane, untiled = road
     network = plan.detector
-    session = loaded_network(network.card, network.weights, network.sha256, network.device).session
+    session = loaded_network(*network.place).session
     session.room_px = 700_000
     try:
         found = _cells(plane, replace(plan, grid=replace(plan.grid, core=4096)))

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
-from functools import lru_cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -13,9 +10,9 @@ from numpy.typing import NDArray
 
 from ...errors import ModelNotFoundError, SettingsError
 from ...quantify import CellLook, SizeType, is_hyperchromatic, size_type
+from ..slides.learned_model import LearnedModel, ModelReader, loaded_classifier
 
 if TYPE_CHECKING:
-    from ...models.cell_classifier import CellClassifier
     from ...models.registry import LicencePolicy
 
 __all__ = ["SIZE_RULES", "CallReader", "LearnedCalls", "SizeRules", "choose_calls"]
@@ -36,36 +33,12 @@ GREY = 0.35
 """The same of a cell in the grey zone, which no rule accepts and the gallery shows."""
 
 
-class CallReader(Protocol):
+class CallReader(ModelReader, Protocol):
     """What the workflow needs of whatever names cells; small, and cheap to send to a worker."""
-
-    @property
-    def name(self) -> str:
-        """Name, as reports give it."""
-
-    @property
-    def version(self) -> str:
-        """Version; another one may name cells otherwise."""
-
-    @property
-    def sha256(self) -> str:
-        """Digest of its weights; empty without any."""
-
-    @property
-    def mpp(self) -> float:
-        """Resolution of the crops, um per px."""
 
     @property
     def side(self) -> int:
         """Side of the crops, px; 0 where no crops are looked at."""
-
-    @property
-    def licence(self) -> str:
-        """Licence of the weights."""
-
-    @property
-    def limits(self) -> tuple[str, ...]:
-        """What it cannot do, a sentence each."""
 
     @property
     def codes(self) -> tuple[str, ...]:
@@ -81,49 +54,23 @@ class CallReader(Protocol):
     def judge(self, size: Floats, nc: Floats, hyperchromasia: Floats) -> tuple[Floats, NDArray[np.bool_]]:
         """Return the same from R, N:C (NaN: unknown) and hyperchromasia, for readers without crops."""
 
-    def facts(self) -> dict[str, Any]:
-        """Everything that shapes its calls, as plain JSON values."""
 
-
-@dataclass(frozen=True)
-class LearnedCalls:
+@dataclass(frozen=True, kw_only=True)
+class LearnedCalls(LearnedModel):
     """A trained classifier, by its card and weights; each worker loads it once."""
 
-    card: Path
-    """The model's card."""
-    weights: Path
-    """Its weights."""
-    name: str
-    version: str
-    sha256: str
-    mpp: float
     side: int
     codes: tuple[str, ...]
-    licence: str = ""
-    limits: tuple[str, ...] = ()
-    device: str = "auto"
-    """Where it runs."""
-
-    @property
-    def runs_on_card(self) -> bool:
-        """Whether its device is an accelerator."""
-        from ...models.session import choose_device
-
-        return self.device != "cpu" and choose_device(self.device).type != "cpu"
 
     def look(self, crops: NDArray[np.uint8]) -> tuple[Floats, NDArray[np.bool_]]:
         """Classify crops; the first call in a process loads the network."""
-        classifier = _load(self.card, self.weights, self.sha256, self.device)
+        classifier = loaded_classifier(*self.place)
         found = classifier.classify(crops)
         return found, classifier.unknown(found)
 
     def judge(self, size: Floats, nc: Floats, hyperchromasia: Floats) -> tuple[Floats, NDArray[np.bool_]]:
         """Say that a network looks at crops."""
         raise SettingsError(f"{self.name} names cells from crops", "Look at crops instead of measures.")
-
-    def facts(self) -> dict[str, Any]:
-        """Name, version and weights."""
-        return {"name": self.name, "version": self.version, "sha256": self.sha256}
 
 
 @dataclass(frozen=True)
@@ -225,18 +172,12 @@ def choose_calls(
     card = entry.card
     if card.task != TASK:
         raise SettingsError(f"model {card.name} is for {card.task}", f"Choose one for {TASK}.")
-    return LearnedCalls(
-        card=entry.weights.with_suffix(".json"),
-        weights=entry.weights,
-        name=card.name,
-        version=card.version,
-        sha256=card.sha256,
-        mpp=card.mpp,
+    return LearnedCalls.of(
+        card,
+        entry.weights,
+        device=device,
         side=int(str(card.architecture["side"])),
         codes=codes_of(card.classes),
-        licence=card.licence.weights,
-        limits=tuple(card.limits),
-        device=device,
     )
 
 
@@ -256,12 +197,3 @@ def codes_of(classes: tuple[str, ...]) -> tuple[str, ...]:
         if code not in limits.findings:
             limits.tbs_class(code)
     return codes
-
-
-@lru_cache(maxsize=2)
-def _load(card: Path, weights: Path, sha256: str, device: str) -> CellClassifier:
-    """Load a network once per process."""
-    os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
-    from ...models.cell_classifier import load_cell_classifier
-
-    return load_cell_classifier(card, weights, device=device)

@@ -25,7 +25,8 @@ from ...tiling import ResultStore, Tile, halves, stage_key, tissue_windows
 from ...wsi import Slide
 from ...wsi.focal_planes import Blend, open_focal
 from ..runs.inputs import SlideInput
-from ..slides.tile_detector import LearnedDetector, loaded_network
+from ..slides.learned_model import loaded_network
+from ..slides.tile_detector import LearnedDetector
 from .call_reader import CallReader
 from .first_look import FirstLook, look_first
 from .nuclei import RAYS, NucleusTable
@@ -160,7 +161,7 @@ def _look(
     image = slide.plane(plan.asked_mpp).read(x, y, width + -width % stride, height + -height % stride)
     _spend(seconds, "decode", started)
     red = red_density(image, white)
-    network = loaded_network(detector.card, detector.weights, detector.sha256, detector.device)
+    network = loaded_network(*detector.place)
     spent: dict[str, float] = {}
     found = network.detect(image, np.stack([red, red]), seconds=spent)
     for phase, value in spent.items():

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import re
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -17,12 +15,11 @@ from numpy.typing import NDArray
 from ...errors import ModelNotFoundError, SettingsError
 from ...models import CellTable
 from ...models.tissue_classes import COLORECTAL_CLASSES
+from ..slides.learned_model import LearnedModel, ModelReader, loaded_network, loaded_tissue, object_reach_px
 
 if TYPE_CHECKING:
     from ...models.card import ModelCard
     from ...models.registry import LicencePolicy
-    from ...models.star_detector import StarDetector
-    from ...models.tissue_classifier import TissueClassifier
 
 __all__ = [
     "GLAND_STEP",
@@ -54,20 +51,8 @@ MISTAKE_METRIC = "gland area of rank {low} on slides that is taken for rank {hig
 WORST_RANK = 3
 
 
-class TissueReader(Protocol):
+class TissueReader(ModelReader, Protocol):
     """What the workflow needs of a tissue network; small, and cheap to send to a worker."""
-
-    @property
-    def name(self) -> str:
-        """Name, as reports give it."""
-
-    @property
-    def version(self) -> str:
-        """Version; another one may give other maps."""
-
-    @property
-    def mpp(self) -> float:
-        """Resolution that it works at, um per px."""
 
     @property
     def reach_px(self) -> int:
@@ -80,18 +65,6 @@ class TissueReader(Protocol):
     @property
     def mistakes(self) -> Mistakes:
         """How much of a class it takes for a worse one, as far as its card says so."""
-
-    @property
-    def licence(self) -> str:
-        """Licence of its weights."""
-
-    @property
-    def sha256(self) -> str:
-        """Digest of its weights."""
-
-    @property
-    def limits(self) -> tuple[str, ...]:
-        """What it cannot do, a sentence each."""
 
     @property
     def learnt_colours(self) -> str:
@@ -112,24 +85,9 @@ class TissueReader(Protocol):
             Probability of gland, 255 for 1.
         """
 
-    def facts(self) -> dict[str, Any]:
-        """Everything that shapes its maps, as plain JSON values."""
 
-
-class SignetReader(Protocol):
+class SignetReader(ModelReader, Protocol):
     """What the workflow needs of a detector of signet-ring cells."""
-
-    @property
-    def name(self) -> str:
-        """Name, as reports give it."""
-
-    @property
-    def version(self) -> str:
-        """Version; another one may find other cells."""
-
-    @property
-    def mpp(self) -> float:
-        """Resolution that it works at, um per px."""
 
     @property
     def stride(self) -> int:
@@ -140,63 +98,26 @@ class SignetReader(Protocol):
         """How far from its centre anything can influence a cell, px."""
 
     @property
-    def licence(self) -> str:
-        """Licence of its weights."""
-
-    @property
-    def sha256(self) -> str:
-        """Digest of its weights."""
-
-    @property
-    def limits(self) -> tuple[str, ...]:
-        """What it cannot do, a sentence each."""
-
-    @property
     def false_per_mm2(self) -> float | None:
         """Cells per mm2 that it finds where there are none; None: not known."""
 
     def find(self, image: Bytes, *, seconds: dict[str, float]) -> CellTable:
         """Find the cells of an image (H, W, 3), sides multiples of the stride."""
 
-    def facts(self) -> dict[str, Any]:
-        """Everything that shapes its cells, as plain JSON values."""
 
-
-@dataclass(frozen=True)
-class LearnedTissue:
+@dataclass(frozen=True, kw_only=True)
+class LearnedTissue(LearnedModel):
     """A trained tissue network, by its card and weights; each worker loads it once."""
 
-    card: Path
-    """The model's card."""
-    weights: Path
-    """Its weights."""
-    name: str
-    version: str
-    sha256: str
-    """Digest of the weights: what tells two models apart wherever they lie."""
-    mpp: float
     reach_px: int
     gland_threshold: float = GLAND_THRESHOLD
     mistakes: tuple[tuple[int, int, float], ...] = ()
-    licence: str = ""
-    """Licence of the weights."""
-    limits: tuple[str, ...] = ()
-    """What its card says it cannot do, a sentence each."""
     learnt_colours: str = "none"
     """Method by which its training images were normalised."""
-    device: str = "auto"
-    """Where it runs."""
-
-    @property
-    def runs_on_card(self) -> bool:
-        """Whether its device is an accelerator."""
-        from ...models.session import choose_device
-
-        return self.device != "cpu" and choose_device(self.device).type != "cpu"
 
     def read(self, image: Bytes, *, seconds: dict[str, float]) -> tuple[Bytes, Bytes]:
         """Map an image; the first call in a process loads the network."""
-        classifier = _load_tissue(self.card, self.weights, self.sha256, self.device)
+        classifier = loaded_tissue(*self.place)
         started = time.perf_counter()
         found = classifier.map_tissue(image)
         _spend(seconds, "network", started)
@@ -207,36 +128,21 @@ class LearnedTissue:
         told: dict[str, Any] = {"gland_threshold": self.gland_threshold, "mpp": self.mpp}
         if self.mistakes:
             told["mistakes"] = [list(each) for each in self.mistakes]
-        return {"name": self.name, "version": self.version, "sha256": self.sha256, **told}
+        return {**super().facts(), **told}
 
 
-@dataclass(frozen=True)
-class LearnedSignet:
+@dataclass(frozen=True, kw_only=True)
+class LearnedSignet(LearnedModel):
     """A trained detector of signet-ring cells, by its card and weights; each worker loads it once."""
 
-    card: Path
-    """The model's card."""
-    weights: Path
-    """Its weights."""
-    name: str
-    version: str
-    sha256: str
-    """Digest of the weights."""
-    mpp: float
     stride: int
     reach_px: int
-    licence: str = ""
-    """Licence of the weights."""
-    limits: tuple[str, ...] = ()
-    """What its card says it cannot do, a sentence each."""
     false_per_mm2: float | None = None
     """Cells per mm2 that it finds where there are none, as its card has it."""
-    device: str = "auto"
-    """Where it runs."""
 
     def find(self, image: Bytes, *, seconds: dict[str, float]) -> CellTable:
         """Find cells; the first call in a process loads the network."""
-        detector = _load_signet(self.card, self.weights, self.sha256, self.device)
+        detector = loaded_network(*self.place)
         started = time.perf_counter()
         cells = detector.detect(image)
         _spend(seconds, "signet", started)
@@ -244,8 +150,7 @@ class LearnedSignet:
 
     def facts(self) -> dict[str, Any]:
         """Name, version and weights."""
-        told = {"name": self.name, "version": self.version, "sha256": self.sha256}
-        return {**told, "mpp": self.mpp}
+        return {**super().facts(), "mpp": self.mpp}
 
 
 def to_bytes(probability: NDArray[np.floating[Any]]) -> Bytes:
@@ -301,20 +206,14 @@ def choose_tissue(model: str, *, policy: LicencePolicy = "research", device: str
 
 def learned_tissue(card: ModelCard, weights: Path, *, device: str = "auto") -> LearnedTissue:
     """Return what a worker needs of a model whose card lies beside its weights."""
-    return LearnedTissue(
-        card=weights.with_suffix(".json"),
-        weights=weights,
-        name=card.name,
-        version=card.version,
-        sha256=card.sha256,
-        mpp=card.mpp,
+    return LearnedTissue.of(
+        card,
+        weights,
+        device=device,
         reach_px=card.receptive_field_px,
         gland_threshold=card.thresholds.get("gland_threshold", GLAND_THRESHOLD),
         mistakes=_mistakes(card),
         learnt_colours=_learnt_colours(card),
-        licence=card.licence.weights,
-        limits=tuple(card.limits),
-        device=device,
     )
 
 
@@ -344,22 +243,13 @@ def choose_signet(
     card = entry.card
     if card.task != SIGNET_TASK:
         raise SettingsError(f"model {card.name} is for {card.task}", f"Choose one for {SIGNET_TASK}.")
-    radius = card.thresholds.get("largest_radius_um", USUAL_RADIUS_UM)
-    # A centre lies within a radius of its peak, which a neighbour of one more radius may cover.
-    reach = card.receptive_field_px + int(np.ceil(2 * radius / card.mpp))
-    return LearnedSignet(
-        card=entry.weights.with_suffix(".json"),
-        weights=entry.weights,
-        name=card.name,
-        version=card.version,
-        sha256=card.sha256,
-        mpp=card.mpp,
-        stride=card.input.stride_px,
-        reach_px=reach,
-        licence=card.licence.weights,
-        limits=tuple(card.limits),
-        false_per_mm2=_false_per_mm2(card),
+    return LearnedSignet.of(
+        card,
+        entry.weights,
         device=device,
+        stride=card.input.stride_px,
+        reach_px=object_reach_px(card, usual_radius_um=USUAL_RADIUS_UM),
+        false_per_mm2=_false_per_mm2(card),
     )
 
 
@@ -383,22 +273,3 @@ def _mistakes(card: ModelCard) -> tuple[tuple[int, int, float], ...]:
 def _spend(seconds: dict[str, float], phase: str, started: float) -> None:
     """Add the wall seconds since ``started`` to a phase."""
     seconds[phase] = seconds.get(phase, 0.0) + time.perf_counter() - started
-
-
-@lru_cache(maxsize=2)
-def _load_tissue(card: Path, weights: Path, sha256: str, device: str) -> TissueClassifier:
-    """Load a network once per process."""
-    # Large pages for large tensors: less time on processors. Read when torch first allocates.
-    os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
-    from ...models.tissue_classifier import load_tissue_classifier
-
-    return load_tissue_classifier(card, weights, device=device)
-
-
-@lru_cache(maxsize=2)
-def _load_signet(card: Path, weights: Path, sha256: str, device: str) -> StarDetector:
-    """Load a network once per process."""
-    os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
-    from ...models.loading import load_detector
-
-    return load_detector((card, weights), device=device)

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -16,11 +13,11 @@ from numpy.typing import NDArray
 
 from ...errors import ModelNotFoundError, SettingsError
 from ...models import CellTable
+from ..slides.learned_model import LearnedModel, ModelReader, loaded_network, object_reach_px
 
 if TYPE_CHECKING:
     from ...models.card import ModelCard
     from ...models.registry import LicencePolicy
-    from ...models.star_detector import StarDetector
 
 __all__ = [
     "FALSE_BUDS",
@@ -92,20 +89,8 @@ def tumour_nuclei(cells: CellTable, *, sure: float = SURE, least_um2: float = SU
     return TumourNuclei(cells.x[kept], cells.y[kept], np.asarray(chosen[kept], bool))
 
 
-class NucleusReader(Protocol):
+class NucleusReader(ModelReader, Protocol):
     """What the workflow needs of a detector of nuclei that tells epithelium."""
-
-    @property
-    def name(self) -> str:
-        """Name, as reports give it."""
-
-    @property
-    def version(self) -> str:
-        """Version; another one may find other nuclei."""
-
-    @property
-    def mpp(self) -> float:
-        """Resolution that it works at, um per px."""
 
     @property
     def stride(self) -> int:
@@ -114,18 +99,6 @@ class NucleusReader(Protocol):
     @property
     def reach_px(self) -> int:
         """How far from its centre anything can influence a nucleus, px."""
-
-    @property
-    def licence(self) -> str:
-        """Licence of its weights."""
-
-    @property
-    def sha256(self) -> str:
-        """Digest of its weights."""
-
-    @property
-    def limits(self) -> tuple[str, ...]:
-        """What it cannot do, a sentence each."""
 
     @property
     def false_buds(self) -> Mapping[str, tuple[float, float]]:
@@ -138,39 +111,21 @@ class NucleusReader(Protocol):
     def find(self, image: NDArray[np.uint8], *, seconds: dict[str, float]) -> CellTable:
         """Find the nuclei of an image (H, W, 3), sides multiples of the stride."""
 
-    def facts(self) -> dict[str, Any]:
-        """Everything that shapes its nuclei, as plain JSON values."""
 
-
-@dataclass(frozen=True)
-class LearnedNuclei:
+@dataclass(frozen=True, kw_only=True)
+class LearnedNuclei(LearnedModel):
     """A trained detector of nuclei, by its card and weights; each worker loads it once."""
 
-    card: Path
-    """The model's card."""
-    weights: Path
-    """Its weights."""
-    name: str
-    version: str
-    sha256: str
-    """Digest of the weights."""
-    mpp: float
     stride: int
     reach_px: int
-    licence: str = ""
-    """Licence of the weights."""
-    limits: tuple[str, ...] = ()
-    """What its card says it cannot do, a sentence each."""
     false_buds: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     """As its card has it."""
     found_share: float | None = None
     """As its card has it."""
-    device: str = "auto"
-    """Where it runs."""
 
     def find(self, image: NDArray[np.uint8], *, seconds: dict[str, float]) -> CellTable:
         """Find nuclei; the first call in a process loads the network."""
-        detector = _load(self.card, self.weights, self.sha256, self.device)
+        detector = loaded_network(*self.place)
         started = time.perf_counter()
         cells = detector.detect(image)
         seconds["nuclei"] = seconds.get("nuclei", 0.0) + time.perf_counter() - started
@@ -178,7 +133,7 @@ class LearnedNuclei:
 
     def facts(self) -> dict[str, Any]:
         """Name, version and weights, and how often it is known to be wrong."""
-        told = {"name": self.name, "version": self.version, "sha256": self.sha256, "mpp": self.mpp}
+        told = {**super().facts(), "mpp": self.mpp}
         false = {name: list(rates) for name, rates in self.false_buds.items()}
         return {**told, "false_buds": false, "found_share": self.found_share}
 
@@ -222,23 +177,14 @@ def choose_nuclei(
             f"model {card.name} does not tell nuclei of epithelium",
             f"Choose one with the class {EPITHELIAL}.",
         )
-    radius = card.thresholds.get("largest_radius_um", USUAL_RADIUS_UM)
-    # A centre lies within a radius of its peak, which a neighbour of one more radius may cover.
-    reach = card.receptive_field_px + int(np.ceil(2 * radius / card.mpp))
-    return LearnedNuclei(
-        card=entry.weights.with_suffix(".json"),
-        weights=entry.weights,
-        name=card.name,
-        version=card.version,
-        sha256=card.sha256,
-        mpp=card.mpp,
+    return LearnedNuclei.of(
+        card,
+        entry.weights,
+        device=device,
         stride=card.input.stride_px,
-        reach_px=reach,
-        licence=card.licence.weights,
-        limits=tuple(card.limits),
+        reach_px=object_reach_px(card, usual_radius_um=USUAL_RADIUS_UM),
         false_buds=_false_buds(card),
         found_share=next((each.value for each in card.metrics if each.name == FOUND_NUCLEI), None),
-        device=device,
     )
 
 
@@ -250,13 +196,3 @@ def _false_buds(card: ModelCard) -> dict[str, tuple[float, float]]:
         if told:
             found[told[1]] = (metric.value, metric.value if metric.high is None else metric.high)
     return found
-
-
-@lru_cache(maxsize=2)
-def _load(card: Path, weights: Path, sha256: str, device: str) -> StarDetector:
-    """Load a network once per process."""
-    # Large pages for large tensors: less time on processors. Read when torch first allocates.
-    os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
-    from ...models.loading import load_detector
-
-    return load_detector((card, weights), device=device)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +16,7 @@ from .centre_marks import centre_marks
 from .detector_accuracy import best_threshold, threshold_of_false_positives
 from .detector_card import TrainingImages, compare_with, publish_detector
 from .left_out import LeftOut, compare_left_out
+from .training_folder import open_workspace, read_configuration
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from ...models.network import CellNetwork
     from ...models.registry import Registry
     from ...models.training.config import TrainingConfig
-    from ...models.training.loop import Report
+    from ...models.training.run import Report
 
 __all__ = ["find_config", "paint_phantoms", "read_training_images", "train_detector_model"]
 
@@ -94,9 +94,7 @@ def train_detector_model(
     if config.centre_marks_um:
         centred = _centred(config, images, registry=registry, device=device)
         parts = {**parts, "training": centred}
-    workspace = folder / "training" / config.name
-    if overwrite and workspace.is_dir():
-        shutil.rmtree(workspace)
+    workspace = open_workspace(folder, config.name, overwrite=overwrite)
     phantoms = []
     if config.paints:
         count = config.phantom_slides
@@ -151,17 +149,9 @@ def find_config(name: str) -> TrainingConfig:
     SettingsError
         If there is no such file and no such name, or the settings are wrong.
     """
-    from ...models.training.config import CONFIGS, TrainingConfig
+    from ...models.training.config import TrainingConfig
 
-    path = Path(name)
-    if path.suffix != ".toml":
-        own = sorted(each.stem for pattern in OWN for each in CONFIGS.glob(pattern))
-        if name not in own:
-            raise SettingsError(
-                f"no training configuration {name!r}", f"Give a .toml file or one of: {', '.join(own)}."
-            )
-        path = CONFIGS / f"{name}.toml"
-    return TrainingConfig.read(path)
+    return read_configuration(name, TrainingConfig, own=OWN)
 
 
 def read_training_images(config: TrainingConfig, data: Path) -> TrainingImages:

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ...errors import SettingsError, SlideNotFoundError
+from ...errors import SlideNotFoundError
 from ...models.labelled.cytology_cells import LabelledCell
 from ...models.labelled.cytology_sets import read_cells
 from ...models.labelled.split import PARTS
 from .cell_card import publish_cells
+from .training_folder import open_workspace, read_configuration
 
 if TYPE_CHECKING:
     from ...models.training.cells.config import CellsConfig
-    from ...models.training.cells.loop import Report
+    from ...models.training.run import Report
 
 __all__ = ["find_cells_config", "read_labelled_cells", "train_cell_model"]
 
@@ -70,9 +70,7 @@ def train_cell_model(
     from ...models.training.cells.loop import train_cell_network
 
     cells = read_labelled_cells(config, data)
-    workspace = folder / "training" / config.name
-    if overwrite and workspace.is_dir():
-        shutil.rmtree(workspace)
+    workspace = open_workspace(folder, config.name, overwrite=overwrite)
     start = None
     if config.start_from:
         folder.mkdir(parents=True, exist_ok=True)
@@ -109,14 +107,5 @@ def find_cells_config(name: str) -> CellsConfig:
         If there is no such file and no such name, or the settings are wrong.
     """
     from ...models.training.cells.config import CellsConfig
-    from ...models.training.config import CONFIGS
 
-    path = Path(name)
-    if path.suffix != ".toml":
-        path = CONFIGS / f"{name}.toml"
-        if not path.is_file():
-            own = sorted(each.stem for pattern in OWN for each in CONFIGS.glob(pattern))
-            raise SettingsError(
-                f"no training configuration {name!r}", f"Give a .toml file or one of: {', '.join(own)}."
-            )
-    return CellsConfig.read(path)
+    return read_configuration(name, CellsConfig, own=OWN)

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ...errors import SettingsError
 from .stain_card import publish_generator
 from .stain_fields import read_sites
+from .training_folder import open_workspace, read_configuration
 
 if TYPE_CHECKING:
+    from ...models.training.run import Report
     from ...models.training.stain.config import StainConfig
-    from ...models.training.stain.loop import Report
 
 __all__ = ["find_stain_config", "train_stain_model"]
+
+OWN = ("stain-*.toml",)
+"""Names of slidelab's own configurations."""
 
 
 def train_stain_model(
@@ -62,9 +64,7 @@ def train_stain_model(
     from ...models.training.stain.loop import train_stain_generator
 
     fields = read_sites(config.sites, data, most=config.most_fields)
-    workspace = folder / "training" / config.name
-    if overwrite and workspace.is_dir():
-        shutil.rmtree(workspace)
+    workspace = open_workspace(folder, config.name, overwrite=overwrite)
     weights = train_stain_generator(fields, config=config, folder=workspace, device=device, report=report)
     return publish_generator(weights, fields, config=config, folder=folder)
 
@@ -84,16 +84,7 @@ def find_stain_config(name: str, *, plain: bool = False) -> StainConfig:
     SettingsError
         If there is no such file and no such name, or the settings are wrong.
     """
-    from ...models.training.config import CONFIGS
     from ...models.training.stain.config import StainConfig
 
-    path = Path(name)
-    if path.suffix != ".toml":
-        path = CONFIGS / f"{name}.toml"
-        if not path.is_file():
-            own = sorted(each.stem for each in CONFIGS.glob("stain-*.toml"))
-            raise SettingsError(
-                f"no training configuration {name!r}", f"Give a .toml file or one of: {', '.join(own)}."
-            )
-    config = StainConfig.read(path)
+    config = read_configuration(name, StainConfig, own=OWN)
     return config.as_plain() if plain else config

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ...errors import SettingsError, SlideNotFoundError
+from ...errors import SlideNotFoundError
 from ...models.labelled.colorectal import GradedImage, read_colorectal
 from ...models.labelled.folds import split_graded
 from .field_colours import normalised_copies
 from .tissue_card import publish_tissue
+from .training_folder import open_workspace, read_configuration
 
 if TYPE_CHECKING:
+    from ...models.training.run import Report
     from ...models.training.tissue.config import TissueConfig
-    from ...models.training.tissue.loop import Report
 
 __all__ = ["find_tissue_config", "read_graded_images", "train_tissue_model"]
+
+OWN = ("colorectal-*.toml",)
+"""Names of slidelab's own configurations."""
 
 
 def train_tissue_model(
@@ -67,9 +70,7 @@ def train_tissue_model(
     if config.normalise != "none":
         copies = folder / "training" / f"images-{config.normalise}"
         images = {part: normalised_copies(each, config.normalise, copies) for part, each in images.items()}
-    workspace = folder / "training" / f"{config.name}-fold{config.fold}"
-    if overwrite and workspace.is_dir():
-        shutil.rmtree(workspace)
+    workspace = open_workspace(folder, f"{config.name}-fold{config.fold}", overwrite=overwrite)
     weights = train_tissue_network(images, config=config, folder=workspace, device=device, report=report)
     return publish_tissue(weights, images, config=config, folder=folder, device=device)
 
@@ -104,15 +105,6 @@ def find_tissue_config(name: str) -> TissueConfig:
     SettingsError
         If there is no such file and no such name, or the settings are wrong.
     """
-    from ...models.training.config import CONFIGS
     from ...models.training.tissue.config import TissueConfig
 
-    path = Path(name)
-    if path.suffix != ".toml":
-        path = CONFIGS / f"{name}.toml"
-        if not path.is_file():
-            own = sorted(each.stem for each in CONFIGS.glob("colorectal-*.toml"))
-            raise SettingsError(
-                f"no training configuration {name!r}", f"Give a .toml file or one of: {', '.join(own)}."
-            )
-    return TissueConfig.read(path)
+    return read_configuration(name, TissueConfig, own=OWN)

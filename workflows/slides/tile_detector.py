@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -16,10 +14,10 @@ from numpy.typing import NDArray
 from ...errors import SettingsError
 from ...models import CellTable, UnmixedNuclei, UnmixedNucleiSettings
 from .cell_file import CLASS_PROBABILITIES
+from .learned_model import LearnedModel, loaded_network
 
 if TYPE_CHECKING:
     from ...models.registry import LicencePolicy
-    from ...models.star_detector import StarDetector
 
 __all__ = [
     "BASELINE",
@@ -27,7 +25,6 @@ __all__ = [
     "LearnedDetector",
     "TileDetector",
     "choose_detector",
-    "loaded_network",
     "restore_detector",
 ]
 
@@ -155,30 +152,15 @@ class BaselineDetector:
         return {"kind": "baseline", "settings": asdict(self.nuclei.settings)}
 
 
-@dataclass(frozen=True)
-class LearnedDetector:
+@dataclass(frozen=True, kw_only=True)
+class LearnedDetector(LearnedModel):
     """A trained network, by its card and weights; each worker loads it once."""
 
-    card: Path
-    """The model's card."""
-    weights: Path
-    """Its weights."""
-    name: str
-    version: str
-    sha256: str
-    """Digest of the weights: what tells two models apart wherever they lie."""
-    mpp: float
     stride: int
     receptive_field_px: int
     """How far a pixel can be that changes an output, px."""
     tumour_threshold: float | None
     tells_positive: bool
-    licence: str = ""
-    """Licence of the weights."""
-    limits: tuple[str, ...] = ()
-    """What its card says it cannot do, a sentence each."""
-    device: str = "auto"
-    """Where it runs."""
     kinds: tuple[str, ...] = ()
     """Columns of `cell_file.CLASS_PROBABILITIES` that it fills."""
 
@@ -191,13 +173,6 @@ class LearnedDetector:
         told["positive_probability"] = self.tells_positive
         return (*(name for name, is_told in told.items() if is_told), *self.kinds)
 
-    @property
-    def runs_on_card(self) -> bool:
-        """Whether its device is an accelerator."""
-        from ...models.session import choose_device
-
-        return self.device != "cpu" and choose_device(self.device).type != "cpu"
-
     def reach_px(self, mpp: float) -> float:
         """Receptive field, and the outlines of the nucleus and of one that may cover it."""
         return self.receptive_field_px + OBJECT_REACH_UM / mpp
@@ -208,7 +183,7 @@ class LearnedDetector:
         """Fit the tumour threshold to how sure the network is on this slide."""
         if self.tumour_threshold is None:
             return self
-        detector = loaded_network(self.card, self.weights, self.sha256, self.device)
+        detector = loaded_network(*self.place)
         faint = detector.faint()
         fitted = detector.fitted([faint.detect(image) for image in images])
         return replace(self, tumour_threshold=fitted.settings.tumour_threshold)
@@ -217,7 +192,7 @@ class LearnedDetector:
         self, image: NDArray[np.uint8], densities: Floats, *, mpp: float, seconds: dict[str, float]
     ) -> CellTable:
         """Find nuclei; the first call in a process loads the network."""
-        detector = loaded_network(self.card, self.weights, self.sha256, self.device)
+        detector = loaded_network(*self.place)
         if self.tumour_threshold is not None:
             detector = detector.at(self.tumour_threshold)
         return detector.detect(image, densities, seconds=seconds)
@@ -225,22 +200,12 @@ class LearnedDetector:
     def facts(self) -> dict[str, Any]:
         """Name, version and weights."""
         told = {"tumour_threshold": self.tumour_threshold}
-        return {"name": self.name, "version": self.version, "sha256": self.sha256, **told}
+        return {**super().facts(), **told}
 
     def to_json(self) -> dict[str, Any]:
         """All fields."""
         values = asdict(self) | {"card": str(self.card), "weights": str(self.weights)}
         return {"kind": "learned", "settings": values}
-
-
-@lru_cache(maxsize=2)
-def loaded_network(card: Path, weights: Path, sha256: str, device: str) -> StarDetector:
-    """Load a network once per process."""
-    # Large pages for large tensors: a quarter less time on processors. Read when torch first allocates.
-    os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
-    from ...models.loading import load_detector
-
-    return load_detector((card, weights), device=device)
 
 
 def choose_detector(
@@ -283,20 +248,14 @@ def choose_detector(
     heats = card.architecture.get("heats")
     tells_tumour = isinstance(heats, list) and "tumour" in heats
     named_so = {name.lower() for name in card.classes}
-    return LearnedDetector(
-        card=entry.weights.with_suffix(".json"),
-        weights=entry.weights,
-        name=card.name,
-        version=card.version,
-        sha256=card.sha256,
-        mpp=card.mpp,
+    return LearnedDetector.of(
+        card,
+        entry.weights,
+        device=device,
         stride=card.input.stride_px,
         receptive_field_px=card.receptive_field_px,
         tumour_threshold=card.thresholds.get("tumour_threshold") if tells_tumour else None,
         tells_positive=tuple(card.classes) == ("Negative", "Positive"),
-        licence=card.licence.weights,
-        limits=tuple(card.limits),
-        device=device,
         kinds=tuple(name for name in CLASS_PROBABILITIES if name.removesuffix("_probability") in named_so),
     )
 

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -15,12 +12,17 @@ from numpy.typing import NDArray
 from ...errors import ModelNotFoundError, ModelRefusedError, SettingsError
 from ...models import CellTable
 from ...quantify import FIVE_PARTS
+from ..slides.learned_model import (
+    LearnedModel,
+    ModelReader,
+    loaded_classifier,
+    loaded_network,
+    object_reach_px,
+)
 
 if TYPE_CHECKING:
     from ...models.card import ModelCard
-    from ...models.cell_classifier import CellClassifier
     from ...models.registry import LicencePolicy
-    from ...models.star_detector import StarDetector
 
 __all__ = [
     "KINDS",
@@ -58,20 +60,8 @@ RED_FEATURES: Mapping[str, str] = {
 """Types of red cells that a classifier may know, and the changes that are graded."""
 
 
-class SmearReader(Protocol):
+class SmearReader(ModelReader, Protocol):
     """What the workflow needs of a detector; small, and cheap to send to a worker."""
-
-    @property
-    def name(self) -> str:
-        """Name, as reports give it."""
-
-    @property
-    def version(self) -> str:
-        """Version; another one may find other cells."""
-
-    @property
-    def mpp(self) -> float:
-        """Resolution that it works at, um per px."""
 
     @property
     def stride(self) -> int:
@@ -82,42 +72,15 @@ class SmearReader(Protocol):
         """How far from its centroid anything can influence a cell, px."""
 
     @property
-    def licence(self) -> str:
-        """Licence of its weights."""
-
-    @property
-    def sha256(self) -> str:
-        """Digest of its weights."""
-
-    @property
-    def limits(self) -> tuple[str, ...]:
-        """What it cannot do, a sentence each."""
-
-    @property
     def runs_on_card(self) -> bool:
         """Whether it computes on an accelerator, which one process then holds."""
 
     def find(self, image: Pixels, *, seconds: dict[str, float]) -> CellTable:
         """Find the cells of an image (H, W, 3), sides multiples of the stride; labels index `KINDS`."""
 
-    def facts(self) -> dict[str, Any]:
-        """Everything that shapes its cells, as plain JSON values."""
 
-
-class CellReader(Protocol):
+class CellReader(ModelReader, Protocol):
     """What the workflow needs of a classifier of single cells."""
-
-    @property
-    def name(self) -> str:
-        """Name, as reports give it."""
-
-    @property
-    def version(self) -> str:
-        """Version."""
-
-    @property
-    def mpp(self) -> float:
-        """Resolution of its crops, um per px."""
 
     @property
     def side(self) -> int:
@@ -127,107 +90,48 @@ class CellReader(Protocol):
     def classes(self) -> tuple[str, ...]:
         """What it tells apart."""
 
-    @property
-    def licence(self) -> str:
-        """Licence of its weights."""
-
-    @property
-    def sha256(self) -> str:
-        """Digest of its weights."""
-
-    @property
-    def limits(self) -> tuple[str, ...]:
-        """What it cannot do, a sentence each."""
-
     def read(self, crops: Pixels) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
         """Return the probabilities (N, classes) of crops (N, side, side, 3), and which cells are unknown."""
 
-    def facts(self) -> dict[str, Any]:
-        """Everything that shapes its answers, as plain JSON values."""
 
-
-@dataclass(frozen=True)
-class LearnedSmear:
+@dataclass(frozen=True, kw_only=True)
+class LearnedSmear(LearnedModel):
     """A trained detector, by its card and weights; each worker loads it once."""
 
-    card: Path
-    weights: Path
-    name: str
-    version: str
-    sha256: str
-    mpp: float
     stride: int
     reach_px: int
     thresholds: tuple[tuple[str, float], ...] = ()
     """Of the card, by name: other ones find other cells with the same weights."""
-    licence: str = ""
-    limits: tuple[str, ...] = ()
-    device: str = "auto"
-
-    @property
-    def runs_on_card(self) -> bool:
-        """Whether its device is an accelerator."""
-        from ...models.session import choose_device
-
-        return self.device != "cpu" and choose_device(self.device).type != "cpu"
 
     def find(self, image: Pixels, *, seconds: dict[str, float]) -> CellTable:
         """Find cells; the first call in a process loads the network."""
-        return _detector(self.card, self.weights, self.sha256, self.device).detect(image, seconds=seconds)
+        return loaded_network(*self.place).detect(image, seconds=seconds)
 
     def facts(self) -> dict[str, Any]:
         """Name, version, weights and thresholds."""
-        told = {"name": self.name, "version": self.version, "sha256": self.sha256}
-        return told | {"thresholds": dict(self.thresholds)}
+        return super().facts() | {"thresholds": dict(self.thresholds)}
 
 
-@dataclass(frozen=True)
-class LearnedCells:
+@dataclass(frozen=True, kw_only=True)
+class LearnedCells(LearnedModel):
     """A trained classifier, by its card and weights; each worker loads it once."""
 
-    card: Path
-    weights: Path
-    name: str
-    version: str
-    sha256: str
-    mpp: float
     side: int
     classes: tuple[str, ...]
     thresholds: tuple[tuple[str, float], ...] = ()
     """Of the card, by name: temperature and what is unknown."""
-    licence: str = ""
-    limits: tuple[str, ...] = ()
-    device: str = "auto"
 
     def read(self, crops: Pixels) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
         """Classify crops; the first call in a process loads the network."""
         if not len(crops):
             return np.zeros((0, len(self.classes)), np.float32), np.zeros(0, np.bool_)
-        classifier = _classifier(self.card, self.weights, self.sha256, self.device)
+        classifier = loaded_classifier(*self.place)
         probabilities = classifier.classify(crops)
         return probabilities, classifier.unknown(probabilities)
 
     def facts(self) -> dict[str, Any]:
         """Name, version, weights and thresholds."""
-        told = {"name": self.name, "version": self.version, "sha256": self.sha256}
-        return told | {"thresholds": dict(self.thresholds)}
-
-
-@lru_cache(maxsize=2)
-def _detector(card: Path, weights: Path, sha256: str, device: str) -> StarDetector:
-    """Load a detector once per process."""
-    os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")  # large pages: read when torch first allocates
-    from ...models.loading import load_detector
-
-    return load_detector((card, weights), device=device)
-
-
-@lru_cache(maxsize=4)
-def _classifier(card: Path, weights: Path, sha256: str, device: str) -> CellClassifier:
-    """Load a classifier once per process."""
-    from ...models.cell_classifier import load_cell_classifier
-
-    return load_cell_classifier(card, weights, device=device)
+        return super().facts() | {"thresholds": dict(self.thresholds)}
 
 
 def choose_smear(
@@ -261,21 +165,13 @@ def choose_smear(
             f"model {card.name} is for {card.task} of {', '.join(card.classes)}",
             f"Choose one that tells {', '.join(KINDS)} apart.",
         )
-    radius = card.thresholds.get("largest_radius_um", USUAL_RADIUS_UM)
-    return LearnedSmear(
-        card=entry.weights.with_suffix(".json"),
-        weights=entry.weights,
-        name=card.name,
-        version=card.version,
-        sha256=card.sha256,
-        mpp=card.mpp,
-        stride=card.input.stride_px,
-        # A cell's outline, and that of a neighbour that may cover it.
-        reach_px=int(np.ceil(card.receptive_field_px + 2 * radius / card.mpp)),
-        thresholds=tuple(sorted(card.thresholds.items())),
-        licence=card.licence.weights,
-        limits=tuple(card.limits),
+    return LearnedSmear.of(
+        card,
+        entry.weights,
         device=device,
+        stride=card.input.stride_px,
+        reach_px=object_reach_px(card, usual_radius_um=USUAL_RADIUS_UM),
+        thresholds=tuple(sorted(card.thresholds.items())),
     )
 
 
@@ -333,17 +229,11 @@ def _choose_cells(
     side = card.architecture.get("side")
     if not isinstance(side, int):
         raise SettingsError(f"the card of {card.name} does not say how large its crops are", "Update it.")
-    return LearnedCells(
-        card=entry.weights.with_suffix(".json"),
-        weights=entry.weights,
-        name=card.name,
-        version=card.version,
-        sha256=card.sha256,
-        mpp=card.mpp,
+    return LearnedCells.of(
+        card,
+        entry.weights,
+        device=device,
         side=side,
         classes=tuple(card.classes),
         thresholds=tuple(sorted(card.thresholds.items())),
-        licence=card.licence.weights,
-        limits=tuple(card.limits),
-        device=device,
     )

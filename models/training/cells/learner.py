@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -17,7 +17,7 @@ from .losses import class_loss, order_loss
 
 __all__ = ["LOSSES", "CellLearner"]
 
-LOSSES = ("class", "order")
+LOSSES: tuple[str, ...] = ("class", "order")
 """Names of the losses, in their order."""
 
 
@@ -38,6 +38,8 @@ class CellLearner(AveragingLearner):
     SettingsError
         If the first weights are those of another network.
     """
+
+    losses: ClassVar[tuple[str, ...]] = LOSSES
 
     def __init__(
         self, config: CellsConfig, device: torch.device, *, start: dict[str, Tensor] | None = None

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from torch import Tensor
@@ -11,24 +10,13 @@ from torch import Tensor
 from ....errors import SettingsError
 from ...labelled.cytology_cells import LabelledCell
 from ...session import choose_device
-from ..batches import draw_ahead
-from ..progress import (
-    BEST,
-    Progress,
-    TrainingLog,
-    claim_folder,
-    digest_names,
-    load_checkpoint,
-    save_checkpoint,
-)
+from ..progress import claim_folder, digest_names
+from ..run import Report, take_all_steps
 from .config import CellsConfig
-from .learner import LOSSES, CellLearner
+from .learner import CellLearner
 from .samples import CellSource, load_cells
 
-__all__ = ["Report", "train_cell_network"]
-
-Report = Callable[[int, dict[str, float]], None]
-"""Called after each step with the number of steps taken and their figures."""
+__all__ = ["train_cell_network"]
 
 
 def train_cell_network(
@@ -79,35 +67,10 @@ def train_cell_network(
     claim_folder(folder, config)
     learner = CellLearner(config, choose_device(device), start=start)
     digest = digest_names(f"{one.set_name}/{one.name}/{getattr(one, config.labels)}" for one in learnt)
-    progress = load_checkpoint(folder, learner, images=digest)
-    if progress.step < config.steps:
+
+    def open_source(first: int) -> CellSource:
+        """Read all cells."""
         samples = load_cells(learnt, mpp=config.mpp, side=config.network_settings().side)
-        source = CellSource(learnt, samples, config, first=progress.step)
-        _learn(source, learner, progress, folder=folder, report=report)
-    learner.write_mean(folder / BEST)
-    return folder / BEST
+        return CellSource(learnt, samples, config, first=first)
 
-
-def _learn(
-    source: CellSource, learner: CellLearner, progress: Progress, *, folder: Path, report: Report | None
-) -> None:
-    """Take the steps that are left."""
-    config = learner.config
-    batches = draw_ahead(source, device=learner.device)
-    sums = dict.fromkeys(LOSSES, 0.0)
-    since, clock = 0, time.perf_counter() - progress.seconds
-    with TrainingLog(folder, step=progress.step, columns=("step", *LOSSES, "seconds")) as log:
-        while progress.step < config.steps:
-            losses = learner.learn(next(batches), step=progress.step)
-            progress.step += 1
-            since += 1
-            sums = {name: sums[name] + losses[name] for name in LOSSES}
-            if report is not None:
-                report(progress.step, losses)
-            if progress.step % config.check_every and progress.step < config.steps:
-                continue
-            progress.seconds = time.perf_counter() - clock
-            figures = {name: total / since for name, total in sums.items()}
-            log.add(progress.step, figures | {"seconds": progress.seconds})
-            save_checkpoint(folder, learner, progress)
-            sums, since = dict.fromkeys(LOSSES, 0.0), 0
+    return take_all_steps(learner, open_source, folder=folder, images=digest, report=report)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -17,7 +17,7 @@ from .losses import critic_loss, darkness, fooling_loss, structure_loss
 
 __all__ = ["LOSSES", "StainLearner"]
 
-LOSSES = ("fooling", "cycle", "identity", "structure", "critic")
+LOSSES: tuple[str, ...] = ("fooling", "cycle", "identity", "structure", "critic")
 """Names of the losses, in their order."""
 BETAS = (0.5, 0.999)
 """Adam's, as CycleGAN has them."""
@@ -36,6 +36,8 @@ class StainLearner(AveragingLearner):
     device : torch.device
         Where.
     """
+
+    losses: ClassVar[tuple[str, ...]] = LOSSES
 
     def __init__(self, config: StainConfig, device: torch.device) -> None:
         self.config = config
@@ -69,6 +71,10 @@ class StainLearner(AveragingLearner):
         made = copy.deepcopy(self.mean[0])
         assert isinstance(made, StainGenerator)
         return made.cpu()
+
+    def kept(self) -> StainGenerator:
+        """Return the generator alone; the way back of a plain one is not kept."""
+        return self.generator()
 
     def learn(self, batch: dict[str, Tensor], *, step: int) -> dict[str, float]:
         """Take step number ``step``, counted from 0; returns the losses."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -16,7 +16,7 @@ from .losses import class_targets, consistency_loss, gland_loss, grade_loss
 
 __all__ = ["LOSSES", "TissueLearner"]
 
-LOSSES = ("grade", "gland", "consistency")
+LOSSES: tuple[str, ...] = ("grade", "gland", "consistency")
 """Names of the losses, in their order."""
 TRUST_AFTER = 0.3
 """Share of the steps over which the teacher comes to be trusted wholly; at first it knows nothing."""
@@ -32,6 +32,8 @@ class TissueLearner(AveragingLearner):
     device : torch.device
         Where.
     """
+
+    losses: ClassVar[tuple[str, ...]] = LOSSES
 
     def __init__(self, config: TissueConfig, device: torch.device) -> None:
         self.config = config

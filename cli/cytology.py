@@ -73,8 +73,8 @@ def screen_cervix(  # noqa: PLR0913 -- one parameter per documented option of th
         str, typer.Option(help="Classifier: auto, a name from `slidelab models list`, or size-rules.")
     ] = "auto",
     detector: Annotated[
-        str, typer.Option(help="Detector of nuclei: a name from `slidelab models list`.")
-    ] = "nuclei-fast.he-open",
+        str, typer.Option(help="Detector of nuclei: auto, or a name from `slidelab models list`.")
+    ] = "auto",
     license_policy: LicensePolicy = "research",
     device: Device = "auto",
     workers: Workers = 0,
@@ -90,9 +90,10 @@ def screen_cervix(  # noqa: PLR0913 -- one parameter per documented option of th
     from ..workflows import RunOptions, slides_to_retry
     from ..workflows.cervix.call_reader import choose_calls
     from ..workflows.cervix.cohort import find_stacks, join_planes, screen_cohort
+    from ..workflows.cervix.find_nuclei import choose_nuclei
     from ..workflows.cervix.lab import CervixLab
     from ..workflows.cervix.plan import ScreeningSettings
-    from ..workflows.cervix.workflow import CervicalScreening, choose_nuclei
+    from ..workflows.cervix.workflow import CervicalScreening
     from ..workflows.runs.terminal import describe_profile, describe_run, watch
 
     configure_logging(debug=debug)

@@ -11,6 +11,9 @@ from ..errors import InvalidTableError
 from .cervical_calls import CallTable
 from .cervical_cutoffs import NILM, CervicalCutoffs, cervical_cutoffs
 
+DOUBTFUL = 0.1
+"""Suspicion from which an object called an organism is shown among the cells as well (project rule): the call
+may be wrong, and the object a high-grade cell."""
 RISK_OBJECTS = 10
 """Worst objects that make the risk of a slide: one false call weighs less than several true ones."""
 
@@ -67,9 +70,11 @@ def rank_gallery(
     Returns
     -------
     tuple of int
-        At most 30 cells and groups, of which none shows the place of one before it (50 um); the best object
-        of each class is always among them, even below its threshold. Then up to 5 of each organism, the most
-        probable first.
+        At most 30 cells and groups, of which none shows the place of one before it (50 um). The best objects
+        of each class are always among them, even below its threshold: as many as make a result, so that a
+        person can judge each class by its best calls and mild cells are not crowded out. What was called an
+        organism is among them if it may as well be a lesion (`DOUBTFUL`). Then up to 5 further ones of each
+        organism, the most probable first.
 
     Notes
     -----
@@ -82,15 +87,16 @@ def rank_gallery(
     rows = [row for row in range(len(calls.codes)) if not calls.excluded[row]]
     rows.sort(key=lambda row: (-score[row], calls.y_um[row], calls.x_um[row], calls.codes[row]))
     cells = [row for row in rows if calls.codes[row] not in limits.findings]
-    best = _best_of_classes(cells, calls, cutoffs=limits)
-    chosen = best[: limits.gallery.tiles]
-    for row in cells:
+    chosen = _best_of_classes(cells, calls, cutoffs=limits)[: limits.gallery.tiles]
+    doubtful = {row for row in rows if score[row] >= DOUBTFUL}.union(cells)
+    for row in (row for row in rows if row in doubtful):
         if len(chosen) >= limits.gallery.tiles:
             break
         if row not in chosen and not _is_near(row, chosen, calls, reach_um=limits.gallery.apart_um):
             chosen.append(row)
     order = {row: place for place, row in enumerate(rows)}
-    return (*sorted(chosen, key=order.__getitem__), *_organisms(rows, calls, cutoffs=limits))
+    left = [row for row in rows if row not in chosen]
+    return (*sorted(chosen, key=order.__getitem__), *_organisms(left, calls, cutoffs=limits))
 
 
 def slide_risk(suspicions: ArrayLike) -> float:
@@ -126,13 +132,20 @@ def worklist_order(ranks: Sequence[float | None], risks: Sequence[float | None])
 
 
 def _best_of_classes(rows: Sequence[int], calls: CallTable, *, cutoffs: CervicalCutoffs) -> list[int]:
-    """Return the most probable object of each abnormal class, the most severe class first."""
-    best: dict[str, int] = {}
-    for row in rows:
+    """Return the most probable objects of each abnormal class: first one of each, then up to its count.
+
+    The most severe class comes first; no object lies in the picture of a more probable one of its class.
+    """
+    best: dict[str, list[int]] = {}
+    for row in sorted(rows, key=lambda row: -calls.probability[row]):  # ties stay in the order of suspicion
         code = cutoffs.tbs_class(calls.codes[row]).code
-        if code != NILM and (code not in best or calls.probability[row] > calls.probability[best[code]]):
-            best[code] = row
-    return [best[code] for code in sorted(best, key=lambda each: (-cutoffs.classes[each].rank, each))]
+        chosen = best.setdefault(code, [])
+        full = code == NILM or len(chosen) >= cutoffs.classes[code].calls
+        if not full and not _is_near(row, chosen, calls, reach_um=cutoffs.gallery.apart_um):
+            chosen.append(row)
+    found = [code for code, chosen in best.items() if chosen]
+    severe = sorted(found, key=lambda each: (-cutoffs.classes[each].rank, each))
+    return [best[code][0] for code in severe] + [row for code in severe for row in best[code][1:]]
 
 
 def _is_near(row: int, chosen: Sequence[int], calls: CallTable, *, reach_um: float) -> bool:

@@ -43,6 +43,7 @@ class Flag(StrEnum):
     CORRECTED_BY_HAND = "CORRECTED_BY_HAND"
     CPS_CAPPED = "CPS_CAPPED"
     CUTOFF_NEEDS_MORE = "CUTOFF_NEEDS_MORE"
+    CYTOLOGY_LIKE_A_SECTION = "CYTOLOGY_LIKE_A_SECTION"
     CYTOLOGY_REFERENCE_ASSUMED = "CYTOLOGY_REFERENCE_ASSUMED"
     DENSITIES_INCOMPLETE = "DENSITIES_INCOMPLETE"
     DEPTH_NOT_ASSESSABLE = "DEPTH_NOT_ASSESSABLE"
@@ -225,6 +226,9 @@ _TEXT = MappingProxyType(
         ),
         Flag.CUTOFF_NEEDS_MORE: (
             "The cut-off of this indication asks for a measure that is missing, so no category is given."
+        ),
+        Flag.CYTOLOGY_LIKE_A_SECTION: (
+            "Nuclei lie as densely as in a tissue section, and hardly a cell has glass around it."
         ),
         Flag.CYTOLOGY_REFERENCE_ASSUMED: (
             "Too few intermediate cells to compare with: nuclei are compared with 35 µm², and "

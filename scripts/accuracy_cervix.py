@@ -1,7 +1,7 @@
 """Measure cervical screening: nuclei on real fields, cells on phantoms, calls on semi-real slides.
 
 python scripts/accuracy_cervix.py [--data FOLDER] [--model auto] [--slides N] [--only PART ...]
-    [--docs FILE] [--json FILE]
+    [--docs FILE] [--json FILE] [--card FILE]
 
 PART is ``fields``, ``phantom``, ``planes``, ``negative`` or ``planted``. No picture that a model learnt from
 enters: nuclei are held against points that their detector never saw, planted pictures and the fields they are
@@ -28,14 +28,17 @@ from slidelab.models.labelled.cytology_cells import LabelledCell
 from slidelab.models.labelled.cytology_sets import read_cells
 from slidelab.quantify import wilson_interval
 from slidelab.workflows.cervix.call_reader import SizeRules, choose_calls
+from slidelab.workflows.cervix.find_nuclei import choose_nuclei
 from slidelab.workflows.cervix.once import Screened, screen_slide
 from slidelab.workflows.cervix.plan import ScreeningSettings
 from slidelab.workflows.cervix.planted import PlantedGroup, at_mpp, plant
-from slidelab.workflows.cervix.workflow import CervicalScreening, choose_nuclei
+from slidelab.workflows.cervix.workflow import CervicalScreening
+from slidelab.workflows.learning.detector_card import attach_metrics
 from slidelab.workflows.runs.inputs import SlideInput
 from slidelab.wsi.phantom.pap import PapSettings, PapTruth, write_pap_phantom
 
 REPOSITORY = Path(__file__).resolve().parents[1]
+SCRIPT = "scripts/accuracy_cervix.py"
 DATA = Path(os.environ.get("SLIDELAB_TEST_DATA", REPOSITORY.parent / "shared" / "data"))
 BEGIN, END = "<!-- begin cervix -->", "<!-- end cervix -->"
 PARTS = ("fields", "phantom", "planes", "negative", "planted")
@@ -61,10 +64,12 @@ def main() -> None:
     parser.add_argument("--only", nargs="*", choices=PARTS, default=list(PARTS))
     parser.add_argument("--docs", type=Path, help="write the tables between the marks of this file")
     parser.add_argument("--json", type=Path, help="keep what became of each semi-real slide")
+    parser.add_argument("--card", type=Path, help="put what was found into this card of the detector")
     asked = parser.parse_args()
+    figures: list[dict[str, object]] = []
     makers = {
-        "fields": lambda folder: real_fields(asked.data, folder),
-        "phantom": phantom_cells,
+        "fields": lambda folder: real_fields(asked.data, folder, figures),
+        "phantom": lambda folder: phantom_cells(folder, figures),
         "planes": focal_planes,
         "negative": negative_phantoms,
         "planted": lambda folder: planted_slides(
@@ -76,11 +81,20 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             tables.append("\n".join(makers[part](Path(folder))))
         print(tables[-1] + "\n", flush=True)
+    if asked.card:
+        attach_metrics(asked.card, figures)
     if asked.docs:
         text = asked.docs.read_text(encoding="utf-8")
         head, _, rest = text.partition(BEGIN)
         _, _, tail = rest.partition(END)
         asked.docs.write_text(f"{head}{BEGIN}\n" + "\n\n".join(tables) + f"\n{END}{tail}", encoding="utf-8")
+
+
+def figure_of(set_name: str, where: str, name: str, *, part: int, whole: int) -> dict[str, object]:
+    """Return a share with its interval as a card has it."""
+    interval = wilson_interval(part, whole)
+    values = {"value": part / whole, "low": interval.low, "high": interval.high, "n": whole}
+    return {"set": set_name, "part": where, "name": name, "script": SCRIPT, **values}
 
 
 def share(part: int, whole: int) -> str:
@@ -91,7 +105,7 @@ def share(part: int, whole: int) -> str:
     return f"{part}/{whole} = {100 * part / whole:.1f} % ({100 * interval.low:.1f}-{100 * interval.high:.1f})"
 
 
-def real_fields(data: Path, folder: Path) -> Iterator[str]:
+def real_fields(data: Path, folder: Path, figures: list[dict[str, object]]) -> Iterator[str]:
     """Labelled nuclei of real fields: how many the road finds, and has named."""
     yield "### Nuclei on real fields\n"
     yield "| labelled nuclei | found | of these shown to the classifier | nuclei per mm2 | of these named |"
@@ -112,6 +126,9 @@ def real_fields(data: Path, folder: Path) -> Iterator[str]:
                 found, shown = found + near, shown + seen
                 nuclei, area = nuclei + len(made.cells), area + made.plan.scanned_mm2
                 named += int(made.cells.nuclei.looked.sum())
+            if name == "cric-fields":
+                title = f"share of {label} nuclei found within {FOUND_UM:g} um"
+                figures.append(figure_of(name, "all; none learnt from", title, part=found, whole=len(own)))
             row = f"| {name}, {label} | {share(found, len(own))} | {share(shown, found)} "
             row += f"| {nuclei / area:.0f} | {100 * named / nuclei:.0f} % |"
             yield row
@@ -141,7 +158,7 @@ def _near(made: Screened, points: Sequence[LabelledCell], *, reach_um: float) ->
     return found, shown
 
 
-def phantom_cells(folder: Path) -> Iterator[str]:
+def phantom_cells(folder: Path, figures: list[dict[str, object]]) -> Iterator[str]:
     """Sizes, N:C ratios and counts of phantoms against the truth."""
     yield "### Measures on phantoms\n"
     yield "| cells | found | nuclear area, found/true | whole cell, found/true | N:C true | N:C found |"
@@ -157,10 +174,13 @@ def phantom_cells(folder: Path) -> Iterator[str]:
         hit = rows & (away < 5)
         own = at[hit]
         known = ~np.isnan(made.cells.nc[own])
+        found, whole = int(hit.sum()), int(rows.sum())
+        title = f"share of {kind} nuclei found within {FOUND_UM:g} um"
+        figures.append(figure_of("pap phantom", "seed 11", title, part=found, whole=whole))
         area = np.median(nuclei.area_um2[own] / table["area_um2"][hit])
         cell = np.median((made.cells.cell_um2[own] / table["cell_area_um2"][hit])[known])
         yield (
-            f"| {kind} | {share(int(hit.sum()), int(rows.sum()))} | {area:.3f} | {cell:.3f} "
+            f"| {kind} | {share(found, whole)} | {area:.3f} | {cell:.3f} "
             f"| {np.median(table['nc'][hit]):.3f} | {np.median(made.cells.nc[own][known]):.3f} |"
         )
     mature = made.cells.of_kind("superficial") | made.cells.of_kind("intermediate")

@@ -65,7 +65,7 @@ def read_manifest(path: Path) -> list[LabelledImage]:
     ``annotation``  its nuclei, any format that `read_annotation` reads: points, outlines or a mask
     ``mpp``         um per px of the image
     ``case``        patient or slide, never divided between parts; by default the image is a case
-    ``set``         where it comes from; by default the manifest's name
+    ``set``         where it comes from; by default the manifest's name; `` + `` joins several
     ``marked``      ``all`` nuclei were marked (default), or only those of ``tumour``
     ``region``      mask image, 255 where nuclei were marked; outside nothing is known
     ``part``        ``training``, ``tuning`` or ``validation``; by default the digest of the case decides

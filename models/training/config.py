@@ -25,7 +25,7 @@ class TrainingConfig(SettingsFile):
 
     name: str = Field(pattern=NAME_PATTERN)
     """Name of the model: ``<task>-<arch>.<dataset>``."""
-    stain: Literal["H-DAB", "H&E", "Romanowsky"]
+    stain: Literal["H-DAB", "H&E", "Papanicolaou", "Romanowsky"]
     """What the images are stained with."""
     task: Literal["cell-detection", "signet-ring-detection", "blood-cell-detection"] = "cell-detection"
     """What the card says that it is for (`DETECTION_TASKS`)."""

@@ -51,10 +51,13 @@ class StainJitter:
 
 
 HEMATOXYLIN = (0.65, 0.70, 0.29)
-SECOND = {"H-DAB": (0.27, 0.57, 0.78), "H&E": (0.07, 0.99, 0.11), "Romanowsky": (0.07, 0.99, 0.11)}
+EOSIN = (0.07, 0.99, 0.11)
+SECOND = {"H-DAB": (0.27, 0.57, 0.78), "H&E": EOSIN, "Papanicolaou": EOSIN, "Romanowsky": EOSIN}
 """Ruifrok and Johnston's stain vectors (Anal. Quant. Cytol. Histol. 23, 2001): directions to vary along. On
-smears azure and eosin take the places of hematoxylin and eosin."""
-JITTERS = {"Romanowsky": StainJitter(hematoxylin=(0.5, 1.6), second=(0.6, 1.5), hue=0.08, tint=0.08)}
+smears azure and eosin take the places of hematoxylin and eosin; Papanicolaou's green and orange are left to
+the residual."""
+SMEARS = StainJitter(hematoxylin=(0.5, 1.6), second=(0.6, 1.5), hue=0.08, tint=0.08)
+JITTERS = {"Papanicolaou": SMEARS, "Romanowsky": SMEARS}
 """How much the colours of a stain are varied where it is not as usual: smears differ more than sections."""
 
 

@@ -19,6 +19,8 @@ __all__ = ["LOSSES", "Learner"]
 
 LOSSES: tuple[str, ...] = ("centre", "outline", "class")
 """Names of the losses, in their order."""
+READS_CLASSES = ("reader.4.weight", "reader.4.bias")
+"""Weights of `CellNetwork` that have a row for each ray, then one for each class."""
 
 
 class Learner(AveragingLearner):
@@ -47,16 +49,20 @@ class Learner(AveragingLearner):
         super().__init__(network, mean, optimiser=optimiser, device=device)
 
     def begin_with(self, weights: Mapping[str, Tensor]) -> None:
-        """Take over the weights of another network.
+        """Take over another network's weights, without those that tell classes where this one tells none.
 
         Raises
         ------
         SettingsError
             If they are not those of such a network.
         """
+        taken = dict(weights)
+        settings = self.network.settings
+        if not settings.classes:
+            taken |= {name: taken[name][: settings.rays] for name in READS_CLASSES if name in taken}
         try:
-            self.network.load_state_dict(dict(weights))
-            self.mean.load_state_dict(dict(weights))
+            self.network.load_state_dict(taken)
+            self.mean.load_state_dict(taken)
         except RuntimeError as error:
             raise SettingsError(
                 "the weights to start from are those of another network",

@@ -76,7 +76,7 @@ def samples(cells):
 
 @pytest.mark.parametrize(
     "name",
-    ["cervix-research", "cervix-draft-research", "cervix-herlev", "wbc-research", "wbc-open", "rbc-research"],
+    ["cervix-research", "cervix-herlev", "wbc-research", "wbc-open", "rbc-research"],
 )
 def test_slidelabs_own_configurations_hold(name):
     own = CellsConfig.read(CONFIGS / f"{name}.toml")

@@ -52,6 +52,22 @@ def test_the_best_object_of_every_class_is_always_shown():
     assert shown[-2:] == (61, 60)  # in their place in the order
 
 
+def test_as_many_of_each_class_are_shown_as_make_a_result():
+    severe = [(60.0 * place, "SCC", 0.9) for place in range(60)]
+    mild = [(9000.0 + 60.0 * place, "ASC-US", 0.3 + 0.1 * place) for place in range(7)]
+    beside = [(9000.0 + 60.0 * 6 + 5.0, "ASC-US", 0.85)]
+    shown = rank_gallery(calls_of(severe + mild + beside), np.array([0.8] * 60 + [0.1] * 8))
+    assert len(shown) == 30
+    assert set(shown) >= {62, 63, 64, 65, 66}  # five make ASC-US; no place twice
+    assert not set(shown) & {60, 61, 67}
+
+
+def test_what_may_be_a_lesion_is_shown_whatever_it_was_called():
+    rows = [(100.0, "HERPES", 0.6), (300.0, "HERPES", 0.99), (500.0, "NILM", 0.9)]
+    shown = rank_gallery(calls_of(rows), [0.35, 0.001, 0.01])
+    assert shown == (0, 2, 1)
+
+
 def test_five_of_each_organism_follow_and_excluded_objects_do_not():
     rows = [(60.0 * place, "CANDIDA", 0.1 * place) for place in range(9)] + [(0.0, "CHLAMYDIA", 0.9)]
     rows += [(0.0, "HSIL", 0.9), (500.0, "HSIL", 0.8)]

@@ -51,7 +51,7 @@ class CropMeans(SizeRules):
 @pytest.fixture(scope="module")
 def phantom(tmp_path_factory: pytest.TempPathFactory) -> PapTruth:
     settings = PapSettings(
-        **SIDE, seed=8, lesions=LESIONS, squamous_per_mm2=160, metaplastic=4, endocervical=1
+        **SIDE, seed=8, lesions=LESIONS, squamous_per_mm2=220, metaplastic=4, endocervical=1
     )
     return write_pap_phantom(tmp_path_factory.mktemp("phantom") / "pap.tiff", settings, workers=2)
 
@@ -229,19 +229,21 @@ def test_a_scant_slide_is_unsatisfactory_but_not_with_lesions_on_it(tmp_path: Pa
 
 def test_blended_planes_find_what_the_middle_plane_shows_out_of_focus(tmp_path: Path) -> None:
     settings = PapSettings(
-        width=800, height=700, seed=12, planes=3, plane_step_um=6.0, depth_um=16.0, lesions={"LSIL": 2}
+        width=800, height=700, seed=12, planes=3, plane_step_um=9.0, depth_um=24.0, lesions={"LSIL": 2}
     )
     stack = write_pap_phantom(tmp_path / "stack.tiff", settings, workers=2)
     (slide,) = find_stacks(stack.planes)
     assert slide.slide_id == "stack"
     assert slide.path == stack.path
     truth = pq.read_table(stack.cells_path).to_pydict()
-    errors = {}
+    errors, blurred = {}, {}
     for blend in ("extended", "middle"):
         made = _screen(slide.path, tmp_path / blend, plan=ScreeningSettings(blend=blend))  # type: ignore[arg-type]
         errors[blend] = _area_errors(made, truth)
+        blurred[blend] = made.cells.excluded().get("out_of_focus", 0)
         assert made.plan.focal_planes == 3
     assert errors["extended"] < 0.8 * errors["middle"]
+    assert 5 * blurred["extended"] < blurred["middle"]
 
 
 def _area_errors(made: Screened, truth: dict[str, Any]) -> float:

@@ -32,6 +32,22 @@ GROUP_UM = 12.0
 
 
 @dataclass(frozen=True)
+class SectionLimits:
+    """What no smear is like: all three together (project rules).
+
+    Fields of smears have 760-2600 nuclei per mm2 of what is covered, and in 32 % and more of these the cell's
+    border is seen; a section of skin has 3400, and 12 %.
+    """
+
+    nuclei: int = 500
+    """Fewer say nothing."""
+    per_mm2: float = 2000.0
+    """At least, of the area that can be assessed."""
+    seen: float = 0.2
+    """At most, share of nuclei whose cell's border is seen."""
+
+
+@dataclass(frozen=True)
 class KindLimits:
     """What tells the kinds of normal cells apart, in um2 (project rules after the sizes of SCORING)."""
 
@@ -101,6 +117,15 @@ class ScreenedCells:
         """Return how many nuclei do not count, by reason."""
         counts = np.bincount(self.reason, minlength=len(REASONS))
         return {name: int(n) for name, n in zip(REASONS[1:], counts[1:], strict=True) if n}
+
+    def are_like_a_section(self, assessed_mm2: float) -> bool:
+        """Tell cells that lie as in a tissue section, on so much assessed area."""
+        limits = SectionLimits()
+        counted = (self.reason == 0) & (self.nuclei.area_um2 >= KindLimits().least_nucleus)
+        nuclei = int(counted.sum())
+        if nuclei < limits.nuclei or nuclei < limits.per_mm2 * assessed_mm2:
+            return False
+        return bool(np.isfinite(self.nc[counted]).mean() <= limits.seen)
 
     def of_kind(self, name: str) -> NDArray[np.bool_]:
         """Tell which counted cells are of a kind."""

@@ -23,13 +23,15 @@ from ...quantify import (
 )
 from ...quantify.cervical_cutoffs import NILM
 from .call_reader import CallReader
-from .cells import KINDS, ScreenedCells
+from .cells import KINDS, REASONS, ScreenedCells
 from .plan import ScreeningPlan, ScreeningSettings
 
 __all__ = ["Findings", "examine", "likeliest", "sound_chances"]
 
 UNKNOWN = "unknown"
 """Why a call does not count: the classifier says that it is of none of its classes, or not sure."""
+SHOWN = ("", "out_of_focus", "thick")
+"""Where a named nucleus may lie to be shown; only where nothing spoils it does its call count."""
 LEAST_SIZE = 0.65
 """R from which a nucleus may be a lesion's (project rule): all abnormal classes have nuclei of 1 and more."""
 BLOCK_UM = 1000.0
@@ -44,7 +46,7 @@ class Findings:
 
     cells: ScreenedCells
     rows: NDArray[np.intp]
-    """Rows of ``cells`` that were named and lie where cells count: the rows of ``calls``."""
+    """Rows of ``cells`` that were named and can be seen (`SHOWN`): the rows of ``calls``."""
     calls: CallTable
     suspicions: NDArray[np.float64]
     """Of each call, 0-1."""
@@ -83,7 +85,8 @@ def examine(
     cutoffs : CervicalCutoffs, optional
         With a laboratory's thresholds; those of the package by default.
     """
-    rows = np.flatnonzero(cells.looked & (cells.reason == 0))
+    seen = [REASONS.index(name) for name in SHOWN]
+    rows = np.flatnonzero(cells.looked & np.isin(cells.reason, seen))
     chance = sound_chances(cells.chance[rows], cells.size[rows], codes=calls.codes)
     best = likeliest(chance, codes=calls.codes)
     codes = [calls.codes[number] for number in best]
@@ -94,9 +97,12 @@ def examine(
         "probability": np.clip(chance[np.arange(len(rows)), best], 0.0, 1.0),
         "cells": cells.group_cells[rows].astype(np.int64),
     }
-    counted = CallTable.of(**table, excluded=np.where(cells.unknown[rows], UNKNOWN, ""))
+    spoilt = np.array(REASONS)[cells.reason[rows]]
+    why = np.where((spoilt == "") & cells.unknown[rows], UNKNOWN, spoilt)
+    counted = CallTable.of(**table, excluded=why)
     suspicions = suspicion(chance, codes=calls.codes) if len(rows) else np.empty(0)
-    # What the classifier does not know may be the very cell to look at: the gallery shows it all the same.
+    # What the classifier does not know, or what lies out of focus or in a thick group, may be the very cell
+    # to look at: the gallery shows it and the risk counts it all the same.
     gallery = rank_gallery(CallTable.of(**table), suspicions, cutoffs=cutoffs) if len(rows) else ()
     evidence = CervicalEvidence(
         calls=count_calls(counted, cutoffs=cutoffs),

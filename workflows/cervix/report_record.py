@@ -208,14 +208,14 @@ def _object(report: ScreeningReport, rank: int, row: int) -> dict[str, Any]:
         else float(limits.tbs_class(code).threshold)
     )
     probability = float(found.calls.probability[row])
-    is_unknown = bool(found.calls.excluded[row])
+    excluded = found.calls.excluded[row]
     return {
         "rank": rank,
         "code": code,
         "color": class_color(code),
         "probability": probability,
-        "accepted": not is_unknown and code != "NILM" and probability >= threshold,
-        "unknown": is_unknown,
+        "accepted": not excluded and code != "NILM" and probability >= threshold,
+        "excluded": excluded,
         "suspicion": float(found.suspicions[row]),
         "chances": {
             name: round(float(cells.chance[cell, k]), 6) for k, name in enumerate(report.calls.codes)

@@ -25,6 +25,12 @@ SHOWN = 0.05
 """Smaller probabilities are left out."""
 MOST_CHANCES = 3
 """Classes shown below an object, the likeliest first."""
+EXCLUDED_WORDS = {
+    "unknown": "unknown to the model",
+    "out_of_focus": "out of focus: not counted",
+    "thick": "in a thick group: not counted",
+}
+"""Why a call does not count (`evidence.SHOWN`)."""
 
 
 @dataclass(frozen=True)
@@ -212,8 +218,8 @@ def _object(writer: RecordWriter, number: int) -> dict[str, Any]:
 
 def _standing(each: Mapping[str, Any]) -> str:
     """Return what became of an object's call."""
-    if each["unknown"]:
-        return "unknown to the model"
+    if each["excluded"]:
+        return EXCLUDED_WORDS[each["excluded"]]
     if each["code"] == "NILM":
         return "no call"
     return "accepted" if each["accepted"] else "below threshold"

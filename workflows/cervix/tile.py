@@ -25,19 +25,19 @@ from ...tiling import ResultStore, Tile, halves, stage_key, tissue_windows
 from ...wsi import Slide
 from ...wsi.focal_planes import Blend, open_focal
 from ..runs.inputs import SlideInput
-from ..slides.learned_model import loaded_network
 from ..slides.tile_detector import LearnedDetector
 from .call_reader import CallReader
+from .find_nuclei import WORKING_MPP, find_nuclei, shrink_of
 from .first_look import FirstLook, look_first
 from .nuclei import RAYS, NucleusTable
 from .plan import ScreeningPlan, load_screening_plan
 
-__all__ = ["ScreeningStage", "TileSummary", "reach_of", "screen_tile"]
+__all__ = ["ScreeningStage", "TileSummary", "reach_of", "screen_tile", "stride_of"]
 
 Floats = NDArray[np.float32]
 Image = NDArray[np.uint8]
 
-STAGE_VERSION = 2
+STAGE_VERSION = 3
 """Raised whenever the same settings would give other nuclei."""
 LEAST_CONTRAST = 0.10
 """Optical density by which a nucleus stands out; less is a crease, a shadow or far out of focus."""
@@ -86,10 +86,15 @@ class ScreeningStage:
 
 
 def reach_of(detector: LearnedDetector, cytoplasm: CytoplasmSettings) -> int:
-    """Return how far from a nucleus' centre anything can change what is landed of it, px of the detector."""
-    seen = max(detector.reach_px(detector.mpp), cytoplasm.reach_px(detector.mpp))
+    """Return how far from a nucleus' centre anything can change what is landed of it, working px."""
+    seen = max(shrink_of(detector) * detector.reach_px(detector.mpp), cytoplasm.reach_px(WORKING_MPP))
     # Whether a nucleus is alone depends on those beside it, which are looked at themselves.
-    return int(np.ceil(seen + FirstLook().alone_um / detector.mpp))
+    return int(np.ceil(seen + FirstLook().alone_um / WORKING_MPP))
+
+
+def stride_of(detector: LearnedDetector) -> int:
+    """Return the working px that tiles begin on multiples of."""
+    return shrink_of(detector) * detector.stride
 
 
 def screen_tile(slide: SlideInput, place: Path, index: int, stage: ScreeningStage) -> TileSummary:
@@ -127,7 +132,7 @@ def look_at_tile(
     """Return the nuclei that a tile owns: a pure function of the slide, the plan and the networks."""
     cells, tile = plan.tissue, plan.grid[index]
     windows = tissue_windows(
-        tile, cells.mask, scale=cells.downsample / plan.downsample, stride=stage.detector.stride
+        tile, cells.mask, scale=cells.downsample / plan.downsample, stride=stride_of(stage.detector)
     )
     parts = [_as_large(slide, plan, window, stage=stage, seconds=seconds) for window in windows]
     table = NucleusTable.joined(parts, classes=len(stage.calls.codes))
@@ -142,7 +147,7 @@ def _as_large(
     try:
         return _look(slide, plan, window, stage=stage, seconds=seconds)
     except DeviceFullError:
-        parts = halves(window, stride=stage.detector.stride)
+        parts = halves(window, stride=stride_of(stage.detector))
         if parts is None:
             raise
     found = [_as_large(slide, plan, part, stage=stage, seconds=seconds) for part in parts]
@@ -156,14 +161,13 @@ def _look(
     detector, mpp, white = stage.detector, plan.mpp, plan.tissue.background
     started = time.perf_counter()
     x, y, width, height = window.outer
-    stride = detector.stride
+    stride = stride_of(detector)
     # Slide edges may leave a broken stride; a few more white rows or columns keep the network's phase.
     image = slide.plane(plan.asked_mpp).read(x, y, width + -width % stride, height + -height % stride)
     _spend(seconds, "decode", started)
     red = red_density(image, white)
-    network = loaded_network(*detector.place)
     spent: dict[str, float] = {}
-    found = network.detect(image, np.stack([red, red]), seconds=spent)
+    found = find_nuclei(image, red, detector, seconds=spent)
     for phase, value in spent.items():
         seconds[phase] = seconds.get(phase, 0.0) + value
     started = time.perf_counter()
@@ -230,11 +234,12 @@ def _crops(
     plane, side = slide.plane(calls.mpp), calls.side
     ratio = plan.downsample / plane.downsample
     starts = np.floor((places + np.array(corner)) * ratio - side / 2 + 0.5).astype(int)
-    return (
-        np.stack([plane.read(left, top, side, side) for left, top in starts.tolist()])
-        if len(cells)
-        else (np.empty((0, side, side, 3), np.uint8))
-    )
+    if not len(cells):
+        return np.empty((0, side, side, 3), np.uint8)
+    # One reading for all: its pixels are the same as those of a reading for each.
+    (left, top), (right, bottom) = starts.min(axis=0), starts.max(axis=0) + side
+    whole = plane.read(int(left), int(top), int(right - left), int(bottom - top))
+    return np.stack([whole[y - top :, x - left :][:side, :side] for x, y in starts.tolist()])
 
 
 def _spend(seconds: dict[str, float], phase: str, started: float) -> None:

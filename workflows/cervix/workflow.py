@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from ...errors import SettingsError
-from ...quantify import CervicalCutoffs, SlideResult, cervical_cutoffs, score_cervical
+from ...quantify import CervicalCutoffs, Flag, SlideResult, cervical_cutoffs, score_cervical
 from ...tiling import remove_leftovers
 from ...wsi import Slide
 from ...wsi.focal_planes import open_focal
@@ -17,42 +17,23 @@ from ..report.cohort_report import Failure
 from ..runs.done_mark import DoneMark
 from ..runs.inputs import SlideInput
 from ..runs.workflow import Receipt
-from ..slides.tile_detector import LearnedDetector, choose_detector
+from ..slides.tile_detector import LearnedDetector
 from .call_reader import CallReader, choose_calls
 from .cells import measure_slide
-from .decision import ScreeningResult, decide
+from .decision import ScreeningResult, decide, for_review
 from .evidence import Findings, examine
 from .exports import write_cells, write_gallery
+from .find_nuclei import WORKING_MPP, choose_nuclei
 from .lab import CervixLab
 from .nuclei import NucleusTable
 from .plan import ScreeningPlan, ScreeningSettings, load_screening_plan, make_screening_plan
 from .report import ScreeningReport, write_screening_report
-from .tile import ScreeningStage, TileSummary, reach_of, screen_tile
+from .tile import ScreeningStage, TileSummary, reach_of, screen_tile, stride_of
 
-__all__ = ["DETECTOR", "CervicalScreening", "choose_nuclei"]
+__all__ = ["CervicalScreening"]
 
 FINISH_VERSION = 1
 """Raised whenever the same nuclei would give another report."""
-DETECTOR = "nuclei-fast.he-open"
-"""Finds nuclei: of the shipped detectors the one that misses fewest on Papanicolaou stain."""
-
-
-def choose_nuclei(
-    model: str = DETECTOR, *, policy: Any = "research", device: str = "auto"
-) -> LearnedDetector:
-    """Find the detector of nuclei that a user asks for.
-
-    Raises
-    ------
-    SettingsError
-        If it is no network.
-    SlidelabError
-        As `choose_detector`.
-    """
-    found = choose_detector(model, stain="H&E", policy=policy, device=device)
-    if not isinstance(found, LearnedDetector):
-        raise SettingsError(f"{model} is no network", "Choose a detector from slidelab models list.")
-    return found
 
 
 @dataclass(frozen=True)
@@ -125,9 +106,9 @@ class CervicalScreening:
             slide,
             folder=folder / "work",
             settings=self.plan,
-            mpp=self.detector.mpp,
+            mpp=WORKING_MPP,
             reach_px=reach_of(self.detector, self.plan.cytoplasm),
-            stride=self.detector.stride,
+            stride=stride_of(self.detector),
         )
         finished = self.stage(folder).store(plan).finished()
         return self._done_mark(folder, plan).receipt(
@@ -182,13 +163,16 @@ class CervicalScreening:
         if missing_mm2 > 0:
             areas["missing"] = missing_mm2
         cutoffs: CervicalCutoffs | None = None if self.lab is None else self.lab.cutoffs
-        return score_cervical(
+        scored = score_cervical(
             found.evidence,
             cutoffs=cutoffs,
             excluded=found.cells.excluded(),
             areas_mm2=areas,
             flags=(*plan.flags, *found.cells.reference.flags),
         )
+        if found.cells.are_like_a_section(areas["assessed"]):
+            return for_review(scored, (Flag.CYTOLOGY_LIKE_A_SECTION,))
+        return scored
 
     def _write_outputs(
         self,

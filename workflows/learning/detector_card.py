@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...models import COLLECTIONS, LabelledImage
+from ...models.labelled.cytology_sets import CELL_SETS
 from ...models.labelled.signet import SIGNET_LABEL
 from ...tiling import atomic_file
 from ..runs.provenance import git_commit
@@ -42,11 +43,15 @@ LEAST = 0.1
 """Tuning looks at every peak above this."""
 SHAPES = ("smallest_area_um2", "cover")
 """Settings of a training that tell what is sought; those of nuclei are the usual ones."""
-PLACES = {"blood-cell-detection": "on Romanowsky-stained blood smears"}
-"""Where that is, for what is no section."""
+PLACES = {"Papanicolaou": "on cervical smears", "Romanowsky": "on Romanowsky-stained blood smears"}
+"""Where that is, by stain, for what is no section."""
 OPEN_WEIGHTS = "Apache-2.0"
 """Licence of weights that learned from open data and phantoms alone."""
 RESEARCH_WEIGHTS = "research-only"
+JOINED = " + "
+"""Between the names of sets that an image was composed of."""
+PHANTOMS = "phantom"
+"""Set of painted images."""
 TARGETS = {
     "cell-detection": ("nuclei", "Nucleus"),
     "signet-ring-detection": ("signet-ring cells", SIGNET_LABEL),
@@ -186,7 +191,7 @@ def publish_detector(
             "licence": _licence(images),
             "sha256": file_sha256(target),
             "receptive_field_px": measure_receptive_field(settings),
-            "intended_use": f"Finding {wanted} {PLACES.get(config.task, f'in {config.stain} sections')}, "
+            "intended_use": f"Finding {wanted} {PLACES.get(config.stain, f'in {config.stain} sections')}, "
             "for research; not for diagnosis.",
             "limits": _limits(images, config),
             "architecture": json.loads(json.dumps(asdict(settings))),
@@ -258,8 +263,10 @@ def _licence(images: TrainingImages) -> dict[str, Any]:
     """Return the licence block: what the terms of the images allow. Phantoms are slidelab's own."""
     data = []
     used = [*images.parts["training"], *images.parts["tuning"]]  # tuning chooses among weights
-    for name in dict.fromkeys(image.set_name for image in used):
-        known = COLLECTIONS.get(name)
+    for name in dict.fromkeys(name for image in used for name in image.set_name.split(JOINED)):
+        if name == PHANTOMS:
+            continue
+        known = COLLECTIONS.get(name) or CELL_SETS.get(name)
         data.append(
             {
                 "name": name,

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["find_config", "paint_phantoms", "read_training_images", "train_detector_model"]
 
-OWN = ("he-*.toml", "ihc-*.toml", "signet-*.toml", "smear-*.toml")
+OWN = ("he-*.toml", "ihc-*.toml", "pap-*.toml", "signet-*.toml", "smear-*.toml")
 """Names of slidelab's own configurations of detectors; those of other networks lie beside them."""
 FAINT = 0.15
 """Marks move to nuclei of which the first weights are no surer than this: an expert has seen them."""

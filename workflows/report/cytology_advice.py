@@ -33,6 +33,9 @@ CYTOLOGY_ADVICE: Mapping[str, str] = MappingProxyType(
         "CERVICAL_SATISFACTORY_BY_FINDING": "Nothing to do; the report names both.",
         "CERVICAL_SCANT_CELLS": "Repeat the specimen, or state why fewer cells are accepted.",
         "CERVICAL_ZONE_NOT_ASSESSED": "Look for 10 such cells.",
+        "CYTOLOGY_LIKE_A_SECTION": (
+            "Check that this is a cytology slide: on sections neither calls nor counts mean anything."
+        ),
         "CYTOLOGY_REFERENCE_ASSUMED": "Trust sizes less; they depend on fixation and preparation.",
         "SMEAR_ANALYSER_PREFERRED": "Take the analyser's figure where there is one.",
         "SMEAR_CLUMPS_NOT_LOOKED_FOR": "Look at the feathered edge of the smear.",

@@ -96,5 +96,8 @@ def test_what_is_found_moves_with_the_pixels(
 def test_a_tissue_section_is_not_taken_for_a_smear(data_folder: Path, tmp_path: Path) -> None:
     section = data_folder / "slides" / "cmu-1-small-region.svs"
     made = screen_slide(CervicalScreening(calls=SizeRules()), SlideInput(section, "skin"), folder=tmp_path)
-    assert "CYTOLOGY_LIKE_A_SECTION" in made.outcome.counted.flags
-    assert str(made.outcome.counted.status) == "REVIEW"
+    result = made.outcome.result
+    assert "CYTOLOGY_LIKE_A_SECTION" in result.flags
+    assert str(result.status) == "NOT_ASSESSABLE"
+    assert result.headline.category is None
+    assert result.headline.value is None

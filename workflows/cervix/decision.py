@@ -15,7 +15,7 @@ from ...quantify import (
 from ...quantify.cervical_cutoffs import NILM
 from ...quantify.cervical_triage import TriageDecision
 
-__all__ = ["ScreeningResult", "decide", "for_review"]
+__all__ = ["ScreeningResult", "decide"]
 
 
 @dataclass(frozen=True)
@@ -64,11 +64,11 @@ def decide(
     is_calibrated = calibration is not None and not decision.flags
     is_negative = counted.headline.category == NILM
     asks = not is_calibrated or (is_negative and not decision.is_cleared)
-    reported = for_review(counted, decision.flags) if asks else counted
+    reported = _for_review(counted, decision.flags) if asks else counted
     return ScreeningResult(reported, counted, held, decision, is_calibrated)
 
 
-def for_review(result: SlideResult, flags: tuple[str, ...]) -> SlideResult:
+def _for_review(result: SlideResult, flags: tuple[str, ...]) -> SlideResult:
     """Return a result that asks for a person; worse statuses stay."""
     scores = tuple(
         replace(score, status=Status.REVIEW) if number == 0 and score.status is Status.OK else score

@@ -13,6 +13,7 @@ from ...quantify import (
     CellEstimate,
     CervicalCutoffs,
     CervicalEvidence,
+    Flag,
     cervical_cutoffs,
     count_calls,
     count_for_adequacy,
@@ -32,6 +33,8 @@ UNKNOWN = "unknown"
 """Why a call does not count: the classifier says that it is of none of its classes, or not sure."""
 SHOWN = ("", "out_of_focus", "thick")
 """Where a named nucleus may lie to be shown; only where nothing spoils it does its call count."""
+SECTION = "tissue section"
+"""Why a slide is rejected whose nuclei lie as in one."""
 LEAST_SIZE = 0.65
 """R from which a nucleus may be a lesion's (project rule): all abnormal classes have nuclei of 1 and more."""
 BLOCK_UM = 1000.0
@@ -55,6 +58,13 @@ class Findings:
     evidence: CervicalEvidence
     risk: float
     """By which a worklist is ordered, 0-1."""
+
+    @property
+    def doubts(self) -> tuple[Flag, ...]:
+        """Whether this may be no cytology slide at all."""
+        specimen = self.evidence.specimen
+        is_section = specimen is not None and specimen.rejected == SECTION
+        return (Flag.CYTOLOGY_LIKE_A_SECTION,) if is_section else ()
 
     @property
     def unknown(self) -> int:
@@ -164,6 +174,7 @@ def _specimen(plan: ScreeningPlan, cells: ScreenedCells, settings: ScreeningSett
         obscured=(hidden, covered) if covered else None,
         transformation_zone_cells=count_for_adequacy(kinds)[1],
         lower_count=settings.lower_count,
+        rejected=SECTION if cells.are_like_a_section(plan.areas_mm2()["assessed"]) else None,
     )
 
 

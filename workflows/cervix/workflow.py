@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from ...errors import SettingsError
-from ...quantify import CervicalCutoffs, Flag, SlideResult, cervical_cutoffs, score_cervical
+from ...quantify import CervicalCutoffs, SlideResult, cervical_cutoffs, score_cervical
 from ...tiling import remove_leftovers
 from ...wsi import Slide
 from ...wsi.focal_planes import open_focal
@@ -20,7 +20,7 @@ from ..runs.workflow import Receipt
 from ..slides.tile_detector import LearnedDetector
 from .call_reader import CallReader, choose_calls
 from .cells import measure_slide
-from .decision import ScreeningResult, decide, for_review
+from .decision import ScreeningResult, decide
 from .evidence import Findings, examine
 from .exports import write_cells, write_gallery
 from .find_nuclei import WORKING_MPP, choose_nuclei
@@ -163,16 +163,13 @@ class CervicalScreening:
         if missing_mm2 > 0:
             areas["missing"] = missing_mm2
         cutoffs: CervicalCutoffs | None = None if self.lab is None else self.lab.cutoffs
-        scored = score_cervical(
+        return score_cervical(
             found.evidence,
             cutoffs=cutoffs,
             excluded=found.cells.excluded(),
             areas_mm2=areas,
-            flags=(*plan.flags, *found.cells.reference.flags),
+            flags=(*plan.flags, *found.cells.reference.flags, *found.doubts),
         )
-        if found.cells.are_like_a_section(areas["assessed"]):
-            return for_review(scored, (Flag.CYTOLOGY_LIKE_A_SECTION,))
-        return scored
 
     def _write_outputs(
         self,

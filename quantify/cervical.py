@@ -40,6 +40,11 @@ class CervicalEvidence:
     invasion_suspected: bool = False
     """Whether a person saw features suspicious for invasion in a high-grade lesion."""
 
+    @property
+    def is_rejected(self) -> bool:
+        """Whether the specimen was rejected: then nothing is said of it, organisms included."""
+        return self.specimen is not None and self.specimen.rejected is not None
+
     def __post_init__(self) -> None:
         if self.judged < self.calls.total or self.endometrial_cells < 0:
             raise InvalidTableError(
@@ -177,6 +182,8 @@ def report_lines(evidence: CervicalEvidence, *, cutoffs: CervicalCutoffs | None 
     call = interpret_calls(evidence.calls, cutoffs=limits)
     adequacy = _adequacy(evidence, call, cutoffs=limits)
     lines = ["adequacy not measured" if adequacy is None else adequacy.statement]
+    if evidence.is_rejected:
+        return tuple(lines)
     if adequacy is None or adequacy.verdict != UNSATISFACTORY:
         lines += [term_of(code, evidence, cutoffs=limits) for code in call.interpretations]
         if not call.interpretations:
@@ -297,9 +304,8 @@ def _headline(
     evidence: CervicalEvidence, call: CervicalCall, *, adequacy: Adequacy | None, cutoffs: CervicalCutoffs
 ) -> Score:
     """Return the first interpretation with the status that evidence and specimen allow."""
-    is_rejected = evidence.specimen is not None and evidence.specimen.rejected is not None
     status = _status(call, adequacy)
-    if is_rejected or not evidence.judged:
+    if evidence.is_rejected or not evidence.judged:
         status = Status.NOT_ASSESSABLE
     is_negative_unproved = call.headline == NILM and (adequacy is None or adequacy.verdict is None)
     code = None if is_negative_unproved else call.headline
@@ -343,8 +349,8 @@ def _interpretation(
 
 
 def _finding_scores(evidence: CervicalEvidence, *, cutoffs: CervicalCutoffs) -> list[Score]:
-    """Return organisms and other findings, with any interpretation."""
-    calls = evidence.calls.findings
+    """Return organisms and other findings, with any interpretation of a specimen that was not rejected."""
+    calls = {} if evidence.is_rejected else evidence.calls.findings
     return [
         Score(
             name=cutoffs.findings[code].term,

@@ -250,7 +250,10 @@ def test_a_slide_on_which_nothing_was_judged_is_not_assessable():
 
 
 def test_a_rejected_specimen_has_no_result_at_all():
-    found = score_cervical(evidence({"HSIL": 5}, of=specimen(rejected="broken slide")))
+    held = evidence({"HSIL": 5}, found={"CANDIDA": 3}, of=specimen(rejected="broken slide"))
+    assert report_lines(held) == ("unsatisfactory for evaluation (specimen rejected: broken slide)",)
+    found = score_cervical(held)
+    assert not [score for score in found.scores if "Candida" in score.name]
     assert (found.headline.value, found.status) == (None, Status.NOT_ASSESSABLE)
     assert categories(found) == [None]
     assert Flag.CERVICAL_REJECTED in found.flags

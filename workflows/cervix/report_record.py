@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from ...quantify import Status, cervical_cutoffs, report_lines
+from ...quantify.cervical import listed_findings
 from ..report.content import Provenance, ResolutionFacts, SlideFacts
 from ..report.flag_advice import StatusWords, describe_reason, describe_status, explain
 from ..report.record import FORMAT, RESEARCH_USE
@@ -175,6 +176,8 @@ def _findings(report: ScreeningReport) -> list[dict[str, Any]]:
     """Return a line per organism, those without training data with that status."""
     limits = report.cutoffs or cervical_cutoffs()
     counts, codes = report.found.evidence.calls.findings, set(report.calls.codes)
+    evidence = report.found.evidence
+    listed = () if evidence.is_rejected else listed_findings(counts, cutoffs=limits)
     rows = []
     for finding in limits.findings.values():
         if finding.kind != "organism":
@@ -189,7 +192,7 @@ def _findings(report: ScreeningReport) -> list[dict[str, Any]]:
                 "state": state,
                 "accepted": accepted,
                 "needed": finding.calls,
-                "listed": finding.reported and accepted >= finding.calls,
+                "listed": finding.code in listed,
             }
         )
     return rows

@@ -28,8 +28,8 @@ from slidelab.workflows.learning.cell_accuracy import (
 )
 
 CDETECTOR = "cdetector-11class"
-ERASED_UM = 15.0
-"""Radius of the disc that hides a cell in the check for shortcuts."""
+ERASED_UM = (15.0, 40.0)
+"""Radii of the discs that hide a cell, and most of a group, in the check for shortcuts."""
 RIM_UM = 4.0
 """Width of the rim that is left in the other check."""
 RIDGE = 10.0
@@ -159,9 +159,10 @@ def shortcut_rows(named: Reading, training: tuple[NDArray[np.uint8], NDArray[np.
     kept = np.isin(named.labels, ["NILM", *CERVICAL_LESIONS])
     cells = named.only(kept)
     mpp, side = cells.classifier.mpp, cells.classifier.side
-    disc, rim = disc_mask(side, ERASED_UM / mpp), rim_mask(side, RIM_UM / mpp)
+    rim = rim_mask(side, RIM_UM / mpp)
+    checks = [(f"disc of {radius:g} um hidden", disc_mask(side, radius / mpp)) for radius in ERASED_UM]
     rows: list[Row] = []
-    for title, hidden in ((f"disc of {ERASED_UM:g} um hidden", disc), (f"only a rim of {RIM_UM:g} um", ~rim)):
+    for title, hidden in (*checks, (f"only a rim of {RIM_UM:g} um", ~rim)):
         area = lesion_area(cells.again(hide(cells.crops, hidden)))
         rows.append(("all", f"shortcut check: AUC of the network, {title}", area, None))
         inside = cells.of_set("herlev-200")

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import json
-import shutil
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ...errors import MissingDependencyError
 from ...quantify import CervicalCutoffs
-from ...tiling import atomic_file, write_json
-from ..report.view import Section
-from ..report.write import TEMPLATES, as_photograph, data_uri, page_environment
+from ..report.files import ReportFiles, write_report_files
+from ..report.printing import section_texts, view_texts
+from ..report.write import as_photograph, data_uri
 from ..slides.tile_detector import LearnedDetector
 from .call_reader import CallReader
 from .decision import ScreeningResult
@@ -58,16 +54,6 @@ class ScreeningReport:
         return None if self.lab is None else self.lab.cutoffs
 
 
-@dataclass(frozen=True)
-class _Pictures:
-    """Photographs of a report."""
-
-    overview: bytes
-    """PNG."""
-    objects: tuple[bytes, ...]
-    """JPEG, in the order of the gallery."""
-
-
 def write_screening_report(folder: Path, report: ScreeningReport) -> None:
     """Write the report of a slide, its overview and its quality figures; ``report.json`` comes last.
 
@@ -83,27 +69,25 @@ def write_screening_report(folder: Path, report: ScreeningReport) -> None:
     Equal findings give equal bytes: no file holds a date, a duration or the name of a machine.
     """
     record = screening_record(report)
-    view = screening_view(record, tone=status_words(record["status"]).tone)
-    gallery = record["cervix"]["gallery"]
-    pictures = _Pictures(
-        draw_places(report.slide, report.found),
-        tuple(draw_object(report.slide, each["x"], each["y"]) for each in gallery),
-    )
-    with atomic_file(folder / "overlay.png") as temporary:
-        temporary.write_bytes(pictures.overview)
-    write_json(folder / "qc.json", quality_figures(report))
-    _write_pdf(folder / "report.pdf", view, pictures)
-    page = page_environment().get_template("cervix.html.j2")
-    text = page.render(
+    status = status_words(record["status"])
+    view = screening_view(record, tone=status.tone)
+    overlay = draw_places(report.slide, report.found)
+    overview = as_photograph(overlay)
+    objects = [draw_object(report.slide, each["x"], each["y"]) for each in record["cervix"]["gallery"]]
+    files = ReportFiles(
+        template="cervix",
         view=view,
-        record=record,
-        status=status_words(record["status"]),
-        overview=data_uri(as_photograph(pictures.overview)),
-        objects=[data_uri(each) for each in pictures.objects],
+        status=status,
+        quality=quality_figures(report),
+        on_page={"overview": data_uri(overview), "objects": [data_uri(each) for each in objects]},
+        printed=_texts(view),
+        in_print={
+            "overview.jpeg": overview,
+            **{f"object-{number}.jpeg": data for number, data in enumerate(objects)},
+        },
+        overlay=overlay,
     )
-    with atomic_file(folder / "report.html") as temporary:
-        temporary.write_text(text, encoding="utf-8")
-    write_json(folder / "report.json", record)
+    write_report_files(folder, files)
 
 
 def quality_figures(report: ScreeningReport) -> dict[str, Any]:
@@ -131,50 +115,20 @@ def quality_figures(report: ScreeningReport) -> dict[str, Any]:
     }
 
 
-def _write_pdf(path: Path, view: ScreeningView, pictures: _Pictures) -> None:
-    """Write the printed report; fonts and all else come with ``typst``, so equal content, equal bytes."""
-    try:
-        import typst
-    except ImportError as error:
-        raise MissingDependencyError(
-            "the PDF report needs the package typst", "Install it with: pip install typst"
-        ) from error
-    with tempfile.TemporaryDirectory(prefix="slidelab-report-") as name:
-        workshop = Path(name)
-        (workshop / "overview.jpeg").write_bytes(as_photograph(pictures.overview) or b"")
-        for number, data in enumerate(pictures.objects):
-            (workshop / f"object-{number}.jpeg").write_bytes(data)
-        text = json.dumps(_texts(view), ensure_ascii=False, allow_nan=False)
-        (workshop / "data.json").write_text(text, encoding="utf-8")
-        shutil.copyfile(TEMPLATES / "cervix.typ", workshop / "cervix.typ")
-        pdf = typst.compile(str(workshop / "cervix.typ"), root=name, ignore_system_fonts=True, format="pdf")
-    with atomic_file(path) as temporary:
-        temporary.write_bytes(pdf)
-
-
 def _texts(view: ScreeningView) -> dict[str, Any]:
     """Return the view as the values that the template reads."""
     record = view.record
     own = record["cervix"]
     return {
-        "title": view.title,
-        "marker": record["marker"],
-        "slide": record["slide"],
-        "tone": view.tone,
-        "status": {
-            "name": record["summary"]["status_name"],
-            "code": record["status"],
-            "words": record["summary"]["status_words"],
-        },
+        **view_texts(view),
         "code": view.code.text,
         "preparation": own["preparation"]["title"],
         "lines": own["lines"],
-        "notes": record["notes"],
-        "adequacy": _section(view.adequacy),
-        "classes": _section(view.classes),
-        "findings": _section(view.findings),
-        "cells": _section(view.cells),
-        "triage": _section(view.triage),
+        "adequacy": section_texts(view.adequacy),
+        "classes": section_texts(view.classes),
+        "findings": section_texts(view.findings),
+        "cells": section_texts(view.cells),
+        "triage": section_texts(view.triage),
         "gallery": [
             {
                 "rank": each["rank"].text,
@@ -187,17 +141,6 @@ def _texts(view: ScreeningView) -> dict[str, Any]:
             }
             for number, each in enumerate(view.gallery)
         ],
-        "areas": _section(view.areas),
+        "areas": section_texts(view.areas),
         "rules": list(view.rules),
-        "methods": record["methods"],
-        "limits": record["limits"],
-        "facts": [_section(section) for section in view.facts],
-        "settings": _section(view.settings),
-        "research_use": record["research_use"],
     }
-
-
-def _section(section: Section) -> dict[str, Any]:
-    """Return a table as plain texts."""
-    rows = [{"cells": [cell.text for cell in row.cells], "strong": row.is_strong} for row in section.rows]
-    return {"title": section.title, "head": list(section.head), "rows": rows}

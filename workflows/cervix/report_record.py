@@ -10,10 +10,15 @@ from urllib.parse import quote
 
 from ...quantify import Status, cervical_cutoffs, report_lines
 from ...quantify.cervical import listed_findings
-from ..report.content import Provenance, ResolutionFacts, SlideFacts
-from ..report.flag_advice import StatusWords, describe_reason, describe_status, explain
-from ..report.record import FORMAT, RESEARCH_USE
-from ..runs.provenance import describe_software
+from ..report.flag_advice import StatusWords, describe_reason, describe_status
+from ..report.record import RESEARCH_USE
+from ..report.record_parts import (
+    network_entry,
+    provenance_entry,
+    record_opening,
+    resolution_facts,
+    slide_facts,
+)
 from .cells import KINDS
 from .classes import class_color
 from .report_words import describe_methods, known_limits
@@ -61,38 +66,24 @@ def screening_record(report: ScreeningReport) -> dict[str, Any]:
         give an equal record.
     """
     result, plan = report.outcome.result, report.plan
-    told = status_words(result.status)
-    resolution = _resolution(report)
-    slide = report.slide
+    resolution = resolution_facts(report.slide, plan)
     return {
-        "format": FORMAT,
-        "slide": plan.slide.slide_id,
-        **result.to_json(),
-        "summary": {
-            "sentence": _sentence(report),
-            "status_name": told.name,
-            "status_words": told.words,
-        },
-        "notes": [asdict(explain(flag)) for flag in result.flags],
+        **record_opening(
+            result,
+            slide_id=plan.slide.slide_id,
+            sentence=_sentence(report),
+            status=status_words(result.status),
+        ),
         "words": {"noun": "cells", "evidence": _evidence_words(report)},
         "advice": [],
         "cervix": _cervix(report),
         "exclusions": _exclusions(report),
-        "image": asdict(
-            SlideFacts(
-                plan.slide.slide_id,
-                slide.path.name,
-                slide.vendor,
-                slide.width,
-                slide.height,
-                plan.fingerprint,
-            )
-        ),
+        "image": asdict(slide_facts(report.slide, plan)),
         "resolution": asdict(resolution),
-        "networks": _networks(report),
+        "networks": [network_entry(each) for each in (report.detector, report.calls)],
         "methods": describe_methods(report, resolution),
         "limits": list(known_limits(report)),
-        "provenance": asdict(_provenance(report)),
+        "provenance": provenance_entry(report.settings),
         "research_use": RESEARCH_USE,
     }
 
@@ -274,38 +265,3 @@ def _exclusions(report: ScreeningReport) -> list[dict[str, Any]]:
         }
         for reason in sorted(lost, key=lambda each: (-lost[each], each))
     ]
-
-
-def _resolution(report: ScreeningReport) -> ResolutionFacts:
-    """Return how large a pixel is, and who says so."""
-    found = report.slide.resolution
-    return ResolutionFacts(
-        x=found.x or report.plan.level0_mpp,
-        y=found.y or report.plan.level0_mpp,
-        source=found.source,
-        is_override=report.plan.slide.mpp is not None,
-        working_mpp=report.plan.mpp,
-        problems=found.problems,
-    )
-
-
-def _networks(report: ScreeningReport) -> list[dict[str, Any]]:
-    """Return what is said of the networks."""
-    return [
-        {
-            "name": each.name,
-            "version": each.version,
-            "mpp": each.mpp,
-            "licence": each.licence,
-            "sha256": each.sha256,
-        }
-        for each in (report.detector, report.calls)
-    ]
-
-
-def _provenance(report: ScreeningReport) -> Provenance:
-    """Return what made the result."""
-    software = describe_software()
-    return Provenance(
-        slidelab=software["slidelab"], git=software["git"], settings=report.settings, software=software
-    )

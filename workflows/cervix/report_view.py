@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from ...quantify import round_half_up
-from ..report.view import Figure, RecordWriter, Row, Section, image_section, settings_section, words
+from ..report.fact_sections import area_rows, image_section, provenance_section, settings_section
+from ..report.figures import Figure, RecordWriter, Row, Section, words
 
 __all__ = ["ScreeningView", "screening_view"]
 
@@ -79,8 +80,8 @@ def screening_view(record: Mapping[str, Any], *, tone: str) -> ScreeningView:
         cells=_cells(writer),
         gallery=[_object(writer, number) for number in range(len(record["cervix"]["gallery"]))],
         triage=_triage(writer),
-        areas=_areas(writer),
-        facts=(image_section(writer), _networks(writer), _provenance(writer)),
+        areas=Section("Areas, mm²", tuple(area_rows(writer, AREA_NAMES))),
+        facts=(image_section(writer), _networks(writer), provenance_section(writer)),
         settings=settings_section(writer),
         rules=tuple(dict.fromkeys(score["rule"] for score in record["scores"])),
     )
@@ -237,15 +238,6 @@ def _triage(writer: RecordWriter) -> Section:
     return Section("Triage", tuple(rows))
 
 
-def _areas(writer: RecordWriter) -> Section:
-    """Return the areas of the slide."""
-    rows = [
-        Row((words(AREA_NAMES.get(name, name.capitalize())), writer.number(f"areas_mm2.{name}", places=2)))
-        for name in writer.get("areas_mm2")
-    ]
-    return Section("Areas, mm²", tuple(rows))
-
-
 def _networks(writer: RecordWriter) -> Section:
     """Return the networks."""
     rows = []
@@ -260,18 +252,3 @@ def _networks(writer: RecordWriter) -> Section:
         if writer.get(f"{path}.sha256"):
             rows.append(Row((words("Weights, sha256"), writer.text(f"{path}.sha256"))))
     return Section("Models", tuple(rows))
-
-
-def _provenance(writer: RecordWriter) -> Section:
-    """Return the software."""
-    rows = [
-        Row((words("slidelab"), writer.text("provenance.slidelab"))),
-        Row((words("Commit"), writer.text("provenance.git"))),
-    ]
-    names = sorted(name for name in writer.get("provenance.software") if "." not in name)
-    rows += [
-        Row((words(name), writer.text(f"provenance.software.{name}")))
-        for name in names
-        if name not in ("slidelab", "git")
-    ]
-    return Section("Provenance", tuple(rows))

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import json
-import shutil
-import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ...errors import MissingDependencyError
 from ...quantify import SlideResult
-from ...tiling import atomic_file, write_json
-from ..report.view import Figure, Section
-from ..report.write import TEMPLATES, as_photograph, data_uri, page_environment
+from ..report.files import ReportFiles, write_report_files
+from ..report.printing import joined_text, section_texts, view_texts
+from ..report.write import as_photograph, data_uri
 from .class_maps import SlideMaps
 from .findings import Findings
 from .fragments import SpecimenKind
@@ -76,24 +72,29 @@ def write_grading_report(folder: Path, report: GradingReport) -> None:
     Equal findings give equal bytes: no file holds a date, a duration or the name of a machine.
     """
     record = grading_record(report)
-    view = grading_view(record, tone=status_words(record["status"]).tone)
+    status = status_words(record["status"])
+    view = grading_view(record, tone=status.tone)
     pictures = _draw(report)
-    with atomic_file(folder / "overlay.png") as temporary:
-        temporary.write_bytes(pictures.lesions)
-    write_json(folder / "qc.json", quality_figures(report))
-    _write_pdf(folder / "report.pdf", view, pictures)
-    page = page_environment().get_template("colorectal.html.j2")
-    text = page.render(
+    overview, heat = as_photograph(pictures.lesions), as_photograph(pictures.heat)
+    files = ReportFiles(
+        template="colorectal",
         view=view,
-        record=record,
-        status=status_words(record["status"]),
-        overview=data_uri(as_photograph(pictures.lesions)),
-        heat=data_uri(as_photograph(pictures.heat)),
-        close_ups=[data_uri(each) for each in pictures.close_ups],
+        status=status,
+        quality=quality_figures(report),
+        on_page={
+            "overview": data_uri(overview),
+            "heat": data_uri(heat),
+            "close_ups": [data_uri(each) for each in pictures.close_ups],
+        },
+        printed=_texts(view),
+        in_print={
+            "overview.jpeg": overview,
+            "heat.jpeg": heat,
+            **{f"close-up-{number}.jpeg": data for number, data in enumerate(pictures.close_ups)},
+        },
+        overlay=pictures.lesions,
     )
-    with atomic_file(folder / "report.html") as temporary:
-        temporary.write_text(text, encoding="utf-8")
-    write_json(folder / "report.json", record)
+    write_report_files(folder, files)
 
 
 def quality_figures(report: GradingReport) -> dict[str, Any]:
@@ -132,81 +133,31 @@ def _draw(report: GradingReport) -> _Pictures:
     )
 
 
-def _write_pdf(path: Path, view: GradingView, pictures: _Pictures) -> None:
-    """Write the printed report; fonts and all else come with ``typst``, so equal content, equal bytes."""
-    try:
-        import typst
-    except ImportError as error:
-        raise MissingDependencyError(
-            "the PDF report needs the package typst", "Install it with: pip install typst"
-        ) from error
-    with tempfile.TemporaryDirectory(prefix="slidelab-report-") as name:
-        workshop = Path(name)
-        files = {"overview.jpeg": as_photograph(pictures.lesions), "heat.jpeg": as_photograph(pictures.heat)}
-        files |= {f"close-up-{number}.jpeg": each for number, each in enumerate(pictures.close_ups)}
-        for file, data in files.items():
-            (workshop / file).write_bytes(data or b"")
-        text = json.dumps(_texts(view), ensure_ascii=False, allow_nan=False)
-        (workshop / "data.json").write_text(text, encoding="utf-8")
-        shutil.copyfile(TEMPLATES / "colorectal.typ", workshop / "colorectal.typ")
-        pdf = typst.compile(
-            str(workshop / "colorectal.typ"), root=name, ignore_system_fonts=True, format="pdf"
-        )
-    with atomic_file(path) as temporary:
-        temporary.write_bytes(pdf)
-
-
 def _texts(view: GradingView) -> dict[str, Any]:
     """Return the view as the values that the template reads."""
-    record = view.record
     return {
-        "title": view.title,
-        "marker": record["marker"],
-        "slide": record["slide"],
-        "tone": view.tone,
-        "status": {
-            "name": record["summary"]["status_name"],
-            "code": record["status"],
-            "words": record["summary"]["status_words"],
-        },
+        **view_texts(view),
         "headline": {name: figure.text for name, figure in view.headline.items()},
         "bar": [_part(part) for part in view.bar],
-        "notes": record["notes"],
-        "classes": _section(view.classes),
-        "fragments": _section(view.fragments),
-        "tumour": _section(view.tumour),
+        "classes": section_texts(view.classes),
+        "fragments": section_texts(view.fragments),
+        "tumour": section_texts(view.tumour),
         "gallery": [
             {
                 "short": each["short"].text,
                 "color": each["color"],
-                "words": _joined(each["caption"]),
+                "words": joined_text(each["caption"]),
                 "parts": [_part(part) for part in each["parts"]],
                 "file": f"close-up-{number}.jpeg",
             }
             for number, each in enumerate(view.gallery)
         ],
-        "areas": _section(view.areas),
+        "areas": section_texts(view.areas),
         "is_tall": view.is_tall,
         "rules": list(view.rules),
-        "methods": record["methods"],
-        "limits": record["limits"],
-        "facts": [_section(section) for section in view.facts],
-        "settings": _section(view.settings),
-        "research_use": record["research_use"],
     }
 
 
 def _part(part: Part) -> dict[str, Any]:
     """Return a part of a bar as plain values."""
     return {"name": part.name, "color": part.color, "width": part.width, "text": part.text}
-
-
-def _section(section: Section) -> dict[str, Any]:
-    """Return a table as plain texts."""
-    rows = [{"cells": [cell.text for cell in row.cells], "strong": row.is_strong} for row in section.rows]
-    return {"title": section.title, "head": list(section.head), "rows": rows}
-
-
-def _joined(figures: Iterable[Figure]) -> str:
-    """Return the words of a caption."""
-    return "".join(figure.text for figure in figures)

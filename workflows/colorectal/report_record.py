@@ -15,10 +15,15 @@ from ...quantify import (
     round_half_up,
     summarise_classes,
 )
-from ..report.content import Provenance, ResolutionFacts, SlideFacts
-from ..report.flag_advice import StatusWords, describe_reason, describe_status, explain
-from ..report.record import FORMAT, RESEARCH_USE
-from ..runs.provenance import describe_software
+from ..report.flag_advice import StatusWords, describe_reason, describe_status
+from ..report.record import RESEARCH_USE
+from ..report.record_parts import (
+    network_entry,
+    provenance_entry,
+    record_opening,
+    resolution_facts,
+    slide_facts,
+)
 from .classes import LESION_CLASSES, SIGNET_COLOR
 from .lesions import Lesion
 from .report_words import describe_methods, known_limits
@@ -80,40 +85,27 @@ def grading_record(report: GradingReport) -> dict[str, Any]:
         ``colorectal``. Equal findings give an equal record.
     """
     result, plan = report.result, report.plan
-    told = status_words(result.status)
     own = _colorectal(report)
-    resolution = _resolution(report)
+    resolution = resolution_facts(report.slide, plan)
     networks = (report.tissue, report.signet, report.nuclei)
     return {
-        "format": FORMAT,
-        "slide": plan.slide.slide_id,
-        **result.to_json(),
-        "summary": {
-            "sentence": _sentence(own),
-            "status_name": told.name,
-            "status_words": told.words,
-        },
-        "notes": [asdict(explain(flag)) for flag in result.flags],
+        **record_opening(
+            result,
+            slide_id=plan.slide.slide_id,
+            sentence=_sentence(own),
+            status=status_words(result.status),
+        ),
         "words": {"noun": "glands", "evidence": _evidence_words(own)},
         "advice": [],
         "colorectal": own,
         "exclusions": _exclusions(report),
-        "image": asdict(
-            SlideFacts(
-                plan.slide.slide_id,
-                report.slide.path.name,
-                report.slide.vendor,
-                report.slide.width,
-                report.slide.height,
-                plan.fingerprint,
-            )
-        ),
+        "image": asdict(slide_facts(report.slide, plan)),
         "resolution": asdict(resolution),
         "normalisation": None if plan.normalised is None else plan.normalised.to_json(),
-        "networks": [_network(each) for each in networks if each is not None],
+        "networks": [network_entry(each) for each in networks if each is not None],
         "methods": describe_methods(report, resolution),
         "limits": list(known_limits(report)),
-        "provenance": asdict(_provenance(report)),
+        "provenance": provenance_entry(report.settings),
         "research_use": RESEARCH_USE,
     }
 
@@ -294,35 +286,3 @@ def _exclusions(report: GradingReport) -> list[dict[str, Any]]:
         {"reason": reason, "words": describe_reason(reason), "area_mm2": lost[reason]}
         for reason in sorted(reasons, key=lambda each: -lost[each])
     ]
-
-
-def _resolution(report: GradingReport) -> ResolutionFacts:
-    """Return how large a pixel is, and who says so."""
-    found = report.slide.resolution
-    return ResolutionFacts(
-        x=found.x or report.plan.level0_mpp,
-        y=found.y or report.plan.level0_mpp,
-        source=found.source,
-        is_override=report.plan.slide.mpp is not None,
-        working_mpp=report.plan.mpp,
-        problems=found.problems,
-    )
-
-
-def _network(reader: Any) -> dict[str, Any]:
-    """Return what is said of a network."""
-    return {
-        "name": reader.name,
-        "version": reader.version,
-        "mpp": reader.mpp,
-        "licence": reader.licence,
-        "sha256": reader.sha256,
-    }
-
-
-def _provenance(report: GradingReport) -> Provenance:
-    """Return what made the result."""
-    software = describe_software()
-    return Provenance(
-        slidelab=software["slidelab"], git=software["git"], settings=report.settings, software=software
-    )

@@ -8,17 +8,15 @@ from typing import Any
 
 from ...quantify import Status, round_half_up
 from ...quantify.flags import Flag
-from ..report.view import (
-    AREA_NAMES,
-    Figure,
-    RecordWriter,
-    Row,
-    Section,
+from ..report.fact_sections import (
+    area_rows,
     image_section,
+    network_rows,
     normalisation_rows,
+    provenance_section,
     settings_section,
-    words,
 )
+from ..report.figures import Figure, RecordWriter, Row, Section, words
 from .classes import LESION_CLASSES
 
 __all__ = ["GradingView", "Part", "grading_view"]
@@ -92,7 +90,7 @@ def grading_view(record: Mapping[str, Any], *, tone: str) -> GradingView:
         tumour=_tumour(writer),
         gallery=[_close_up(writer, number) for number in range(len(own["gallery"]))],
         areas=_areas(writer),
-        facts=(image_section(writer), _networks(writer), _provenance(writer)),
+        facts=(image_section(writer), _networks(writer), provenance_section(writer)),
         settings=settings_section(writer),
         rules=tuple(dict.fromkeys(score["rule"] for score in record["scores"])),
         is_tall=record["image"]["height"] > record["image"]["width"],
@@ -267,10 +265,7 @@ def _close_up(writer: RecordWriter, number: int) -> dict[str, Any]:
 
 def _areas(writer: RecordWriter) -> Section:
     """Return the areas of the slide and what was left out of them."""
-    rows = [
-        Row((words(AREA_NAMES.get(name, name.capitalize())), writer.number(f"areas_mm2.{name}", places=2)))
-        for name in writer.get("areas_mm2")
-    ]
+    rows = area_rows(writer)
     for number, each in enumerate(writer.get("exclusions")):
         value = writer.number(f"exclusions.{number}.area_mm2", places=2)
         rows.append(Row((words(f"Excluded: {each['words']}"), value)))
@@ -278,30 +273,5 @@ def _areas(writer: RecordWriter) -> Section:
 
 
 def _networks(writer: RecordWriter) -> Section:
-    """Return the networks."""
-    rows = []
-    for number in range(len(writer.get("networks"))):
-        path = f"networks.{number}"
-        rows += [
-            Row((words("Network"), writer.text(f"{path}.name"))),
-            Row((words("Version"), writer.text(f"{path}.version"))),
-            Row((words("Resolution, µm per px"), writer.number(f"{path}.mpp", places=2))),
-            Row((words("Weights' licence"), writer.text(f"{path}.licence"))),
-            Row((words("Weights, sha256"), writer.text(f"{path}.sha256"))),
-        ]
-    return Section("Networks", (*rows, *normalisation_rows(writer)))
-
-
-def _provenance(writer: RecordWriter) -> Section:
-    """Return the software."""
-    rows = [
-        Row((words("slidelab"), writer.text("provenance.slidelab"))),
-        Row((words("Commit"), writer.text("provenance.git"))),
-    ]
-    names = sorted(name for name in writer.get("provenance.software") if "." not in name)
-    rows += [
-        Row((words(name), writer.text(f"provenance.software.{name}")))
-        for name in names
-        if name not in ("slidelab", "git")
-    ]
-    return Section("Provenance", tuple(rows))
+    """Return the networks and what became of a normalisation of the pixels they saw."""
+    return Section("Networks", (*network_rows(writer), *normalisation_rows(writer)))

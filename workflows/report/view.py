@@ -6,65 +6,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ...quantify import round_half_up
+from .fact_sections import (
+    AREA_NAMES,
+    image_section,
+    normalisation_rows,
+    provenance_section,
+    settings_section,
+)
+from .figures import Figure, RecordWriter, Row, Section, words
 from .flag_advice import describe_status
 
-__all__ = [
-    "Figure",
-    "RecordWriter",
-    "ReportView",
-    "Row",
-    "Section",
-    "image_section",
-    "normalisation_rows",
-    "report_view",
-    "settings_section",
-    "words",
-]
-
-AREA_NAMES: Mapping[str, str] = {
-    "tissue": "Tissue found",
-    "assessed": "Tissue assessed",
-    "excluded": "Tissue excluded",
-    "missing": "Tissue that could not be read",
-}
-"""Words for the areas of a result; others keep their own name."""
-
+__all__ = ["ReportView", "report_view"]
 
 NARROWEST_BAND = 8.0
 """Least width of a band with its name below it, percent of the bar."""
-
-
-@dataclass(frozen=True, slots=True)
-class Figure:
-    """A text on the page and the place in the record that it shows."""
-
-    text: str
-    """As displayed."""
-    path: str = ""
-    """Keys joined by dots, such as ``scores.0.value``; empty for words of the layout."""
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One line of a table."""
-
-    cells: tuple[Figure, ...]
-    """From left to right; the first names the line."""
-    is_strong: bool = False
-    """Whether it is a total."""
-
-
-@dataclass(frozen=True, slots=True)
-class Section:
-    """A table with its heading."""
-
-    title: str
-    """Heading."""
-    rows: tuple[Row, ...]
-    """Lines."""
-    head: tuple[str, ...] = ()
-    """Names of the columns; none for a list of facts."""
 
 
 @dataclass(frozen=True)
@@ -131,43 +86,6 @@ def report_view(record: Mapping[str, Any]) -> ReportView:
         facts=(image_section(writer), _stain(writer), _provenance(writer)),
         settings=settings_section(writer),
     )
-
-
-@dataclass(frozen=True, slots=True)
-class RecordWriter:
-    """Turns places of the record into figures."""
-
-    record: Mapping[str, Any]
-
-    def get(self, path: str) -> Any:
-        """Return what stands at a place."""
-        value: Any = self.record
-        for key in path.split("."):
-            value = value[int(key)] if isinstance(value, list | tuple) else value[key]
-        return value
-
-    def text(self, path: str) -> Figure:
-        """Show a text as it is."""
-        value = self.get(path)
-        return Figure("\N{EM DASH}" if value in (None, "") else str(value), path)
-
-    def count(self, path: str) -> Figure:
-        """Show a whole number with thousands apart."""
-        return Figure(f"{self.get(path):,}", path)
-
-    def number(self, path: str, *, places: int) -> Figure:
-        """Show a number with a fixed count of decimals, or a dash."""
-        value = self.get(path)
-        return Figure("\N{EM DASH}" if value is None else f"{round_half_up(value, places=places):,}", path)
-
-    def numbers(self, path: str, *, places: int) -> list[Figure]:
-        """Show the numbers of a list."""
-        return [self.number(f"{path}.{place}", places=places) for place in range(len(self.get(path)))]
-
-
-def words(text: str) -> Figure:
-    """Words of the layout, which show no place of the record."""
-    return Figure(text)
 
 
 def _headline(writer: RecordWriter) -> dict[str, Figure]:
@@ -333,26 +251,6 @@ def _field_caption(writer: RecordWriter, path: str) -> list[Figure]:
     ]
 
 
-def image_section(writer: RecordWriter) -> Section:
-    """Return file and resolution."""
-    rows = [
-        Row((words("File"), writer.text("image.file_name"))),
-        Row((words("Format"), writer.text("image.vendor"))),
-        Row((words("Width, px"), writer.count("image.width"))),
-        Row((words("Height, px"), writer.count("image.height"))),
-        Row((words("Resolution x, µm per px"), writer.number("resolution.x", places=4))),
-        Row((words("Resolution y, µm per px"), writer.number("resolution.y", places=4))),
-        Row((words("Resolution from"), writer.text("resolution.source"))),
-        Row((words("Working resolution, µm per px"), writer.number("resolution.working_mpp", places=4))),
-    ]
-    if writer.get("resolution.is_override"):
-        rows.append(Row((words("Set by the user"), words("yes: areas and distances rest on this value"))))
-    problems = range(len(writer.get("resolution.problems")))
-    rows += [Row((words("Note"), writer.text(f"resolution.problems.{number}"))) for number in problems]
-    rows.append(Row((words("Fingerprint"), writer.text("image.fingerprint"))))
-    return Section("Image", tuple(rows))
-
-
 def _stain(writer: RecordWriter) -> Section:
     """Return white point and stain vectors."""
     second = "Eosin" if "H&E" in writer.get("stain.source") else "DAB"
@@ -366,28 +264,9 @@ def _stain(writer: RecordWriter) -> Section:
     return Section("Stain", rows)
 
 
-def normalisation_rows(writer: RecordWriter) -> tuple[Row, ...]:
-    """Return what became of a normalisation that was asked for; nothing where none was."""
-    told = writer.get("normalisation")
-    if told is None:
-        return ()
-    changed = "yes, for the network alone" if told["changed"] else "no: pixels as scanned"
-    rows = [
-        Row((words("Normalisation"), writer.text("normalisation.method"))),
-        Row((words("Pixels changed"), Figure(changed, "normalisation.changed"))),
-    ]
-    if told["flags"]:
-        rows.append(Row((words("Noted"), Figure(", ".join(told["flags"]), "normalisation.flags"))))
-    if told["profile"]:
-        rows.append(Row((words("Profile"), writer.text("normalisation.profile"))))
-    return tuple(rows)
-
-
 def _provenance(writer: RecordWriter) -> Section:
     """Return software, detector and the check at the seams."""
     rows = [
-        Row((words("slidelab"), writer.text("provenance.slidelab"))),
-        Row((words("Commit"), writer.text("provenance.git"))),
         Row((words("Detector"), writer.text("detector.name"))),
         Row((words("Detector version"), writer.text("detector.version"))),
     ]
@@ -396,24 +275,4 @@ def _provenance(writer: RecordWriter) -> Section:
             rows.append(Row((words(label), writer.text(f"detector.{key}"))))
     seam = writer.number("provenance.seam_density", places=2)
     rows.append(Row((words("Cells at tile borders, relative density"), seam)))
-    software = sorted(name for name in writer.get("provenance.software") if "." not in name)
-    rows += [
-        Row((words(name), writer.text(f"provenance.software.{name}")))
-        for name in software
-        if name not in ("slidelab", "git")
-    ]
-    return Section("Provenance", tuple(rows))
-
-
-def settings_section(writer: RecordWriter) -> Section:
-    """Return every setting on a line of its own."""
-    flat = _flatten(writer.get("provenance.settings"), "provenance.settings")
-    return Section("Settings", tuple(Row((words(name), figure)) for name, figure in flat))
-
-
-def _flatten(value: Any, path: str) -> list[tuple[str, Figure]]:
-    """Return the leaves of nested settings with their dotted names."""
-    if isinstance(value, Mapping):
-        return [leaf for key in value for leaf in _flatten(value[key], f"{path}.{key}")]
-    text = ", ".join(str(part) for part in value) if isinstance(value, list | tuple) else str(value)
-    return [(path.removeprefix("provenance.settings."), Figure(text, path))]
+    return provenance_section(writer, rows)

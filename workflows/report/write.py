@@ -19,7 +19,15 @@ from .view import report_view
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-__all__ = ["as_photograph", "data_uri", "page_environment", "picture_kind", "report_charts", "write_report"]
+__all__ = [
+    "as_photograph",
+    "data_uri",
+    "page_environment",
+    "picture_kind",
+    "report_charts",
+    "write_page",
+    "write_report",
+]
 
 TEMPLATES = Path(__file__).with_name("templates")
 """Page layouts and their style sheet."""
@@ -51,19 +59,17 @@ def write_report(folder: str | os.PathLike[str], content: ReportContent) -> dict
     record = report_record(content)
     write_json(place / "report.json", record)
     view = report_view(record)
-    page = page_environment().get_template("report.html.j2")
     charts = report_charts(content)
-    text = page.render(
-        view=view,
-        record=record,
-        status=describe_status(record["status"]),
-        charts={name: data_uri(charts.get(name)) for name in ("curve", "histogram", "map")},
-        overview=data_uri(as_photograph(content.pictures.overview)),
-        hot_spot=data_uri(content.pictures.hot_spot.data if content.pictures.hot_spot else None),
-        fields=[data_uri(picture.data) for picture in content.pictures.fields],
-    )
-    with atomic_file(place / "report.html") as temporary:
-        temporary.write_text(text, encoding="utf-8")
+    values = {
+        "view": view,
+        "record": record,
+        "status": describe_status(record["status"]),
+        "charts": {name: data_uri(charts.get(name)) for name in ("curve", "histogram", "map")},
+        "overview": data_uri(as_photograph(content.pictures.overview)),
+        "hot_spot": data_uri(content.pictures.hot_spot.data if content.pictures.hot_spot else None),
+        "fields": [data_uri(picture.data) for picture in content.pictures.fields],
+    }
+    write_page(place / "report.html", "report.html.j2", values)
     return record
 
 
@@ -87,6 +93,23 @@ def report_charts(content: ReportContent) -> Mapping[str, bytes]:
             by_area=bool(words.map),
         )
     return charts
+
+
+def write_page(path: Path, template: str, values: Mapping[str, Any]) -> None:
+    """Write a page in one step.
+
+    Parameters
+    ----------
+    path : Path
+        The page.
+    template : str
+        Name of a layout of this package, such as ``report.html.j2``.
+    values : mapping
+        What the layout shows, by the names in it.
+    """
+    text = page_environment().get_template(template).render(**values)
+    with atomic_file(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
 
 
 def page_environment() -> Environment:

@@ -8,9 +8,10 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from ...quantify import SlideResult, Status, blood_smear_cutoffs, round_half_up
-from ..report.content import Provenance, ResolutionFacts, SlideFacts
-from ..report.flag_advice import StatusWords, describe_reason, describe_status, explain
-from ..report.record import FORMAT, RESEARCH_USE
+from ..report.content import ResolutionFacts, SlideFacts
+from ..report.flag_advice import StatusWords, describe_reason, describe_status
+from ..report.record import RESEARCH_USE
+from ..report.record_parts import network_entry, provenance_entry, record_opening
 from ..runs.provenance import describe_software
 from .analyser import BloodFacts
 from .cells import RED, WHITE
@@ -99,19 +100,15 @@ def smear_record(report: SmearReport) -> dict[str, Any]:
         equal record.
     """
     result, plan = report.result, report.plan
-    told = status_words(result.status)
     resolution = _resolution(report)
     limits = [limit for network in report.networks for limit in network.limits]
     return {
-        "format": FORMAT,
-        "slide": plan.smear.slide_id,
-        **result.to_json(),
-        "summary": {
-            "sentence": _sentence(report),
-            "status_name": told.name,
-            "status_words": told.words,
-        },
-        "notes": [asdict(explain(flag)) for flag in result.flags],
+        **record_opening(
+            result,
+            slide_id=plan.smear.slide_id,
+            sentence=_sentence(report),
+            status=status_words(result.status),
+        ),
         "words": {"noun": "cells", "evidence": "{part} white cells classified, {whole} are needed"},
         "advice": [],
         "smear": _smear(report),
@@ -121,10 +118,10 @@ def smear_record(report: SmearReport) -> dict[str, Any]:
         ],
         "image": asdict(_image(plan)),
         "resolution": asdict(resolution),
-        "networks": [_network(each) for each in report.networks],
+        "networks": [network_entry(each) for each in report.networks],
         "methods": _methods(report, resolution),
         "limits": list(dict.fromkeys((*limits, *OWN_LIMITS))),
-        "provenance": asdict(_provenance(report)),
+        "provenance": provenance_entry(report.settings),
         "research_use": RESEARCH_USE,
     }
 
@@ -266,25 +263,6 @@ def _resolution(report: SmearReport) -> ResolutionFacts:
         is_override=plan.mpp_source == "user",
         working_mpp=plan.images[0].downsample * mpp,
         problems=problems,
-    )
-
-
-def _network(reader: SmearReader | CellReader) -> dict[str, Any]:
-    """Return what is said of a network."""
-    return {
-        "name": reader.name,
-        "version": reader.version,
-        "mpp": reader.mpp,
-        "licence": reader.licence,
-        "sha256": reader.sha256,
-    }
-
-
-def _provenance(report: SmearReport) -> Provenance:
-    """Return what made the result."""
-    software = describe_software()
-    return Provenance(
-        slidelab=software["slidelab"], git=software["git"], settings=report.settings, software=software
     )
 
 

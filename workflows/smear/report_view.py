@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from ...quantify import round_half_up
-from ..report.view import Figure, RecordWriter, Row, Section, image_section, settings_section, words
+from ..report.fact_sections import image_section, network_rows, provenance_section, settings_section
+from ..report.figures import Figure, RecordWriter, Row, Section, words
 
 __all__ = ["GalleryGroup", "SmearView", "smear_view"]
 
@@ -71,7 +72,11 @@ def smear_view(record: Mapping[str, Any], *, tone: str) -> SmearView:
         shapes=_shapes(writer),
         gallery=_gallery(writer),
         areas=_areas(writer),
-        facts=(image_section(writer), _networks(writer), _provenance(writer)),
+        facts=(
+            image_section(writer),
+            Section("Networks", tuple(network_rows(writer))),
+            provenance_section(writer),
+        ),
         settings=settings_section(writer),
         rules=tuple(dict.fromkeys(score["rule"] for score in record["scores"])),
     )
@@ -209,33 +214,3 @@ def _areas(writer: RecordWriter) -> Section:
     if writer.get("smear.median_red_um") is not None:
         rows.append(Row((words("Median red cell, µm"), writer.number("smear.median_red_um", places=2))))
     return Section("Areas and exclusions", tuple(rows))
-
-
-def _networks(writer: RecordWriter) -> Section:
-    """Return the networks."""
-    rows = []
-    for number in range(len(writer.get("networks"))):
-        path = f"networks.{number}"
-        rows += [
-            Row((words("Network"), writer.text(f"{path}.name"))),
-            Row((words("Version"), writer.text(f"{path}.version"))),
-            Row((words("Resolution, µm per px"), writer.number(f"{path}.mpp", places=2))),
-            Row((words("Weights' licence"), writer.text(f"{path}.licence"))),
-            Row((words("Weights, sha256"), writer.text(f"{path}.sha256"))),
-        ]
-    return Section("Networks", tuple(rows))
-
-
-def _provenance(writer: RecordWriter) -> Section:
-    """Return the software."""
-    rows = [
-        Row((words("slidelab"), writer.text("provenance.slidelab"))),
-        Row((words("Commit"), writer.text("provenance.git"))),
-    ]
-    names = sorted(name for name in writer.get("provenance.software") if "." not in name)
-    rows += [
-        Row((words(name), writer.text(f"provenance.software.{name}")))
-        for name in names
-        if name not in ("slidelab", "git")
-    ]
-    return Section("Provenance", tuple(rows))

@@ -18,8 +18,10 @@ from .turned_views import turn_pixels
 __all__ = ["CellClassSession"]
 
 GROUP = 8
-"""Crops that a processor takes at once: always as many, the last group filled up, so that every crop is
-computed by the same kernels; twice as fast as one by one."""
+"""Most crops that a processor takes at once: for one side always as many, the last group filled up, so that
+every crop is computed by the same kernels; small ones are twice as fast as one by one."""
+GROUP_PX = 4 * 224 * 224
+"""Pixels of a group: with more, each layer's output is too large for memory that is used again and again."""
 CARD_GROUP = 128
 """The same on an accelerator."""
 
@@ -64,7 +66,8 @@ class CellClassSession(DeviceSession):
         views : int
             How many of the eight mirrored and turned views are averaged.
         """
-        size = GROUP if self.device.type == "cpu" else CARD_GROUP
+        own = max(1, min(GROUP, GROUP_PX // self.network.settings.side**2))
+        size = own if self.device.type == "cpu" else CARD_GROUP
         groups = [crops[start : start + size] for start in range(0, len(crops), size)]
         classes = len(self.network.settings.classes)
         if not groups:

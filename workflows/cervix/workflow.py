@@ -32,7 +32,7 @@ from .tile import ScreeningStage, TileSummary, reach_of, screen_tile, stride_of
 
 __all__ = ["CervicalScreening"]
 
-FINISH_VERSION = 1
+FINISH_VERSION = 2
 """Raised whenever the same nuclei would give another report."""
 
 

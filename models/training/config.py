@@ -99,6 +99,8 @@ class TrainingConfig(SettingsFile):
     """`StarSettings.smallest_area_um2`."""
     cover: Share = 0.7
     """`StarSettings.cover`."""
+    limits: tuple[str, ...] = ()
+    """What its images leave unknown and do not say themselves, a sentence each; the card takes them over."""
     seed: Count = 2026
     """Of all random choices."""
 

@@ -35,8 +35,7 @@ GROUP_UM = 12.0
 class SectionLimits:
     """What no smear is like: all three together (project rules).
 
-    Fields of smears have 760-2600 nuclei per mm2 of what is covered, and in 32 % and more of these the cell's
-    border is seen; a section of skin has 3400, and 12 %.
+    Set between the fields of smears of two collections and one section of skin, which were looked at.
     """
 
     nuclei: int = 500

@@ -282,8 +282,11 @@ def _licence(images: TrainingImages) -> dict[str, Any]:
 def _limits(images: TrainingImages, config: TrainingConfig) -> list[str]:
     """Return what the images leave unknown, a sentence each."""
     learnt, settings = images.parts["training"], config.network_settings()
-    sets = {image.set_name for image in learnt}
-    limits = [f"Learnt from {len(learnt)} images of {len(sets)} sets: other laboratories' stains may differ."]
+    sets = {name for image in learnt for name in image.set_name.split(JOINED)} - {PHANTOMS}
+    limits = [
+        *config.limits,
+        f"Learnt from {len(learnt)} images of {len(sets)} sets: other laboratories' stains may differ.",
+    ]
     if not images.parts["tuning"]:
         limits.append("Thresholds were chosen on images that it learnt from, as there were no tuning cases.")
     if any(image.ellipses is not None for image in learnt):

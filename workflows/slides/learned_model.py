@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = [
     "LearnedModel",
     "ModelReader",
+    "Reader",
     "loaded_classifier",
     "loaded_network",
     "loaded_tissue",
@@ -25,7 +26,7 @@ __all__ = [
 ]
 
 
-class ModelReader(Protocol):
+class Reader(Protocol):
     """What every workflow needs of whatever looks at pixels; small, and cheap to send to a worker."""
 
     @property
@@ -40,6 +41,13 @@ class ModelReader(Protocol):
     def mpp(self) -> float:
         """Resolution that it works at, um per px."""
 
+    def facts(self) -> dict[str, Any]:
+        """Everything that shapes what it finds, as plain JSON values."""
+
+
+class ModelReader(Reader, Protocol):
+    """A reader with what a report says of a model."""
+
     @property
     def licence(self) -> str:
         """Licence of its weights."""
@@ -51,9 +59,6 @@ class ModelReader(Protocol):
     @property
     def limits(self) -> tuple[str, ...]:
         """What it cannot do, a sentence each."""
-
-    def facts(self) -> dict[str, Any]:
-        """Everything that shapes what it finds, as plain JSON values."""
 
 
 @dataclass(frozen=True, kw_only=True)

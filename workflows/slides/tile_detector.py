@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from ...errors import SettingsError
 from ...models import CellTable, UnmixedNuclei, UnmixedNucleiSettings
 from .cell_file import CLASS_PROBABILITIES
-from .learned_model import LearnedModel, loaded_network
+from .learned_model import LearnedModel, Reader, loaded_network
 
 if TYPE_CHECKING:
     from ...models.registry import LicencePolicy
@@ -36,20 +36,8 @@ OBJECT_REACH_UM = 20.0
 """A centroid lies within a radius of its peak, which a neighbour of one more radius may cover: 2 x 10 um."""
 
 
-class TileDetector(Protocol):
-    """What a workflow needs of a detector; small, and cheap to send to a worker."""
-
-    @property
-    def name(self) -> str:
-        """Name, as reports give it."""
-
-    @property
-    def version(self) -> str:
-        """Version; another one may find other cells."""
-
-    @property
-    def mpp(self) -> float:
-        """Resolution that it works at, um per px."""
+class TileDetector(Reader, Protocol):
+    """What a workflow needs of a detector."""
 
     @property
     def stride(self) -> int:
@@ -87,9 +75,6 @@ class TileDetector(Protocol):
         self, image: NDArray[np.uint8], densities: Floats, *, mpp: float, seconds: dict[str, float]
     ) -> CellTable:
         """Find the cells of an image (H, W, 3) with densities (2, H, W); adds to the seconds by phase."""
-
-    def facts(self) -> dict[str, Any]:
-        """Everything that shapes its cells, as plain JSON values."""
 
     def to_json(self) -> dict[str, Any]:
         """All that `restore_detector` needs."""

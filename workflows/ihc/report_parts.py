@@ -17,11 +17,10 @@ from ..report.content import (
     Provenance,
     ReportContent,
     ReportPictures,
-    ResolutionFacts,
-    SlideFacts,
 )
 from ..report.fields_of_view import cut_field, draw_fields
 from ..report.pictures import PALETTES, draw_overview
+from ..report.record_parts import resolution_facts, slide_facts
 from ..runs.provenance import describe_software
 from ..slides.cell_detector import network_of
 from ..slides.cell_rule import Role
@@ -49,22 +48,13 @@ def report_facts(
     slide: Slide, evidence: Evidence, *, detector: TileDetector, settings: dict[str, Any]
 ) -> dict[str, Any]:
     """Return the members of `ReportContent` that say what was looked at, and by what."""
-    plan, tally, resolution = evidence.plan, evidence.tally, slide.resolution
+    plan, tally = evidence.plan, evidence.tally
     software = describe_software()
     lost = plan.quality.areas_mm2(plan.tissue)
     lost.pop(plan.quality.reasons[0], None)  # the first "reason" is the area that counts
     return {
-        "slide": SlideFacts(
-            plan.slide.slide_id, slide.path.name, slide.vendor, slide.width, slide.height, plan.fingerprint
-        ),
-        "resolution": ResolutionFacts(
-            x=resolution.x or plan.level0_mpp,
-            y=resolution.y or plan.level0_mpp,
-            source=resolution.source,
-            is_override=plan.slide.mpp is not None,
-            working_mpp=plan.mpp,
-            problems=resolution.problems,
-        ),
+        "slide": slide_facts(slide, plan),
+        "resolution": resolution_facts(slide, plan),
         "stain": plan.profile,
         "normalised": plan.normalised,
         "detector": detector_facts(detector),
